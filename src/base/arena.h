@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// One arena per request, reconcile or event: bump allocation, emptied by one call and reused,
+// with a byte limit. After the limit (or the heap) is exhausted every allocation returns NULL and
+// the arena stays failed until it is reset: check cor_arena_failed() once at the end, as one
+// does with a sticky decoder. Under ASAN every allocation is a malloc of its own.
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+struct cor_arena;
+
+/* limit in bytes of all allocations between two resets; 0 = 64 MiB. */
+struct cor_arena *cor_arena_new(size_t limit);
+void cor_arena_free(struct cor_arena *a);           /* runs dispose hooks; NULL is fine */
+void cor_arena_reset(struct cor_arena *a);          /* runs dispose hooks, keeps one block */
+bool cor_arena_failed(const struct cor_arena *a);
+size_t cor_arena_used(const struct cor_arena *a);
+
+/* Zeroed, aligned to 16; NULL when failed. size 0 gives a valid pointer. */
+void *cor_arena_alloc(struct cor_arena *a, size_t size);
+/* Not zeroed, alignment 1: for text. */
+char *cor_arena_bytes(struct cor_arena *a, size_t size);
+/* A copy that lives as long as the arena; absent stays absent. NUL-terminated behind n. */
+struct cor_str cor_arena_str(struct cor_arena *a, struct cor_str s);
+struct cor_str cor_arena_printf(struct cor_arena *a, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* NUL-terminated copy, for system calls. */
+char *cor_arena_cstr(struct cor_arena *a, struct cor_str s);
+/* Calls fn(arg) at reset or free, last registered first. */
+void cor_arena_on_dispose(struct cor_arena *a, void (*fn)(void *), void *arg);
+
+#define cor_arena_new_of(a, type) ((type *)cor_arena_alloc((a), sizeof(type)))
+#define cor_arena_array(a, type, n) ((type *)cor_arena_alloc((a), sizeof(type) * (n)))
+
+/* Grows an array {T *p; size_t n;} by one and returns a pointer to the new, zeroed element, or
+ * NULL when the arena failed. Capacity is the next power of two of n, so no field is needed. */
+#define cor_arena_push(a, list) \
+	((__typeof__((list)->p))cor_arena_push_(a, (void **)&(list)->p, &(list)->n, sizeof(*(list)->p)))
+void *cor_arena_push_(struct cor_arena *a, void **p, size_t *n, size_t elem);
+
+COR_DEFINE_CLEANUP(struct cor_arena *, cor_arena_free)
