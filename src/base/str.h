@@ -65,8 +65,10 @@ struct cor_str cor_str_cut(struct cor_str *rest, char sep);
 /* Whole string as a decimal number; false on anything else or on overflow. */
 bool cor_str_to_i64(struct cor_str s, int64_t *ret);
 bool cor_str_to_u64(struct cor_str s, uint64_t *ret);
-/* FNV-style mix, stable within a process only. */
+/* Keyed by chance at process start, so stable within a process only. */
 uint64_t cor_str_hash(struct cor_str s);
+/* For simulations, which must take the same path twice: before the first map is filled. */
+void cor_str_hash_seed(uint64_t seed);
 
 /* NULL when there is none; linear, the maps are small. */
 const struct cor_str *cor_strmap_get(const struct cor_strmap *m, struct cor_str key);
