@@ -1,0 +1,489 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Turns schema/*.api into C structs and descriptor tables. Python's standard library only.
+
+  gen.py --out DIR FILE.api ...
+
+writes for each package PKG.h (structs) and PKG.c (tables), and types.h, resources.h and tables.c
+for all. The language is described in docs/internals/codec.md; src/codec/type.h says what the
+tables mean. Errors name file and line.
+"""
+import argparse
+import json
+import os
+import re
+import sys
+
+SCALARS = {
+    # name: (field kind, C type, C type behind a pointer or None when absence is in the value)
+    "string": ("STRING", "struct cor_str", None), "bytes": ("BYTES", "struct cor_str", None),
+    "Raw": ("RAW", "struct cor_str", None), "Quantity": ("QUANTITY", "struct cor_str", None),
+    "Duration": ("DURATION", "struct cor_str", None), "bool": ("BOOL", "bool", "bool *"),
+    "int32": ("INT32", "int32_t", "int32_t *"), "int64": ("INT64", "int64_t", "int64_t *"),
+    "double": ("DOUBLE", "double", "double *"), "Time": ("TIME", "cor_time", None),
+    "MicroTime": ("MICROTIME", "cor_time", None),
+    "IntOrString": ("INTSTR", "struct cor_intstr", None),
+    "Strings": ("STRINGS", "struct cor_strlist", None),
+}
+KEYWORDS = set("""auto break case char const continue default do double else enum extern float for
+goto if inline int long register restrict return short signed sizeof static struct switch typedef
+union unsigned void volatile while bool true false linux unix asm typeof""".split())
+VERBS = "get list watch create update patch delete deletecollection".split()
+TOKEN = re.compile(r'\s*(\w+=(?:"(?:[^"\\]|\\.)*"|\[[^\]]*\]|\S+)|"(?:[^"\\]|\\.)*"|\S+)')
+PATCH_FLAGS = {"merge": "PATCH_MERGE", "retainKeys": "PATCH_RETAIN_KEYS"}  # replace: the default
+FIELD_WORDS = {"required", "always", "inline", "immutable"}
+FIELD_KEYS = {"default", "list", "keys", "map", "patch", "merge", "format", "enum"}
+
+
+class SchemaError(Exception):
+    pass
+
+
+def cstr(text):
+    return "NULL" if text is None else json.dumps(text, ensure_ascii=True)
+
+
+def cname(name):
+    clean = re.sub(r"\W", "_", name.lstrip("$"))
+    return clean + "_" if clean in KEYWORDS or name.startswith("$") else clean
+
+
+class Field:
+    def __init__(self, number, name, ref, words, attrs, description):
+        self.number, self.name, self.words, self.attrs = number, name, words, attrs
+        self.description = description
+        self.pointer = ref.startswith("*")
+        ref = ref.lstrip("*")
+        self.shape = "ONE"
+        if ref.startswith("[]"):
+            self.shape, ref = "LIST", ref[2:]
+        elif ref.startswith("{string}"):
+            self.shape, ref = "MAP", ref[len("{string}"):]
+        self.ref = ref
+        self.type = None        # Type of a message, filled by Schema.link
+        self.inline = "inline" in words
+
+    def scalar(self):
+        return SCALARS.get(self.ref)
+
+
+class Type:
+    def __init__(self, package, name, attrs, words, description):
+        self.package, self.name = package, name
+        self.attrs, self.words, self.description = attrs, words, description
+        self.fields = []
+        self.full = package.name + "." + name
+        self.c = package.c + "_" + name
+        self.kind = "kind" in words
+        self.map_value = False  # some map has it as its value
+
+    def field(self, name):
+        return next((f for f in self.fields if f.name == name), None)
+
+
+class Resource:
+    def __init__(self, package, plural, kind, scope, attrs):
+        self.package, self.plural, self.kind, self.scope = package, plural, kind, scope
+        self.attrs, self.subs = attrs, []
+        self.verbs = VERBS if attrs["verbs"] == "all" else attrs["verbs"].split(",")
+
+
+class Package:
+    def __init__(self, name, attrs):
+        self.name, self.c = name, name.replace(".", "_")
+        self.group, self.version, self.proto = attrs["group"], attrs["version"], attrs["proto"]
+        self.types, self.resources, self.uses = [], [], set()
+
+
+class Schema:
+    def __init__(self):
+        self.packages, self.types = [], {}
+
+    def read(self, path):
+        package = current = resource = None
+        for n, line in enumerate(open(path, encoding="utf-8"), 1):
+            tokens = TOKEN.findall(line)
+            if not tokens or tokens[0].startswith("#"):
+                continue
+            try:
+                words, attrs, text = self.split(tokens)
+                if words[0] == "package":
+                    package = Package(words[1], attrs)
+                    self.packages.append(package)
+                elif words[0] == "type":
+                    current = Type(package, words[1], attrs, words[2:], text)
+                    package.types.append(current)
+                    self.types[current.full] = current
+                elif words[0] == "resource":
+                    resource = Resource(package, words[1], words[2], words[3], attrs)
+                    package.resources.append(resource)
+                elif words[0] == "sub":
+                    resource.subs.append((words[1], words[2], words[3].split(",")))
+                else:
+                    self.check(words, attrs)
+                    current.fields.append(
+                        Field(int(words[0]), words[1], words[2], words[3:], attrs, text))
+            except (SchemaError, ValueError, IndexError, KeyError, AttributeError) as e:
+                raise SchemaError("%s:%d: %s: %s" % (path, n, e, line.strip()))
+
+    @staticmethod
+    def split(tokens):
+        words, attrs, text = [], {}, ""
+        for t in tokens:
+            m = re.match(r"(\w+)=(.*)$", t)
+            if t.startswith('"'):
+                text = json.loads(t)
+            elif m:
+                value = m.group(2)
+                quoted = value.startswith('"') and m.group(1) != "default"
+                attrs[m.group(1)] = json.loads(value) if quoted else value
+            else:
+                words.append(t)
+        return words, attrs, text
+
+    @staticmethod
+    def check(words, attrs):
+        wrong = set(words[3:]) - FIELD_WORDS | set(attrs) - FIELD_KEYS
+        if wrong:
+            raise SchemaError("unknown attribute " + ", ".join(sorted(wrong)))
+
+    def find(self, ref, package):
+        t = self.types.get(ref) or self.types.get(package.name + "." + ref)
+        if not t:
+            raise SchemaError("%s: unknown type %s" % (package.name, ref))
+        return t
+
+    def link(self):
+        for p in self.packages:
+            for t in p.types:
+                for f in t.fields:
+                    if f.scalar():
+                        continue
+                    f.type = self.find(f.ref, p)
+                    f.type.map_value |= f.shape == "MAP"
+                    if f.type.package is not p:
+                        p.uses.add(f.type.package.c)
+
+
+def by_value_order(package):
+    """Types so that each comes after those it holds by value."""
+    done, out = set(), []
+
+    def visit(t, path):
+        if t in done or t.package is not package:
+            return
+        if t in path:
+            raise SchemaError("%s holds itself by value" % t.full)
+        for f in t.fields:
+            if f.type and f.shape == "ONE" and not f.pointer:
+                visit(f.type, path + [t])
+        done.add(t)
+        out.append(t)
+
+    for t in package.types:
+        visit(t, [])
+    return out
+
+
+def member(f):
+    """The C declaration of a field, without inlining."""
+    name, s = cname(f.name), f.scalar()
+    value = s[1] if s else f.type.c
+    if f.shape == "MAP":
+        if s and s[0] in ("STRING", "BYTES", "QUANTITY"):
+            return "struct cor_strmap %s;" % name
+        entry = "%s_entry *p" % f.type.c if f.type else \
+            "struct { struct cor_str key; %s value; } *p" % value
+        return "struct { %s; size_t n; } %s;" % (entry, name)
+    if f.shape == "LIST":
+        return "struct { %s *p; size_t n; } %s;" % (value, name)
+    if f.pointer and not s:
+        return "%s *%s;" % (value, name)
+    if f.pointer and s[2]:
+        return "%s%s;" % (s[2], name)
+    return "%s %s;" % (value, name)
+
+
+def struct_lines(t, indent):
+    tab, out = "\t" * indent, []
+    if t.kind and indent == 1:
+        out.append(tab + "struct cor_str kind, apiVersion;")
+    for f in t.fields:
+        if f.inline:
+            out += [tab + "union {", tab + "\tstruct {"] + struct_lines(f.type, indent + 2) + \
+                   [tab + "\t};", tab + "\t%s %s;" % (f.type.c, cname(f.name)), tab + "};"]
+        else:
+            out.append(tab + member(f))
+    return out or [tab + "char empty_;"]
+
+
+def header(package):
+    out = ["// Generated from schema/%s.api by schema/gen.py." % package.c, "#pragma once", "",
+           '#include "codec/type.h"']
+    out += ['#include "gen/%s.h"' % u for u in sorted(package.uses)] + [""]
+    for t in package.types:
+        out.append("typedef struct %s %s;" % (t.c, t.c))
+        if t.map_value:
+            out.append("typedef struct %s_entry %s_entry;" % (t.c, t.c))
+    for t in by_value_order(package):
+        out += ["", "struct %s {" % t.c] + struct_lines(t, 1) + ["};"]
+    out.append("")
+    for t in package.types:
+        if t.map_value:
+            out += ["struct %s_entry { struct cor_str key; %s value; };" % (t.c, t.c)]
+    out += ["extern const struct cor_type cor_type_%s;" % t.c for t in package.types]
+    return "\n".join(out) + "\n"
+
+
+def flat_fields(t, path="", embedded=False):
+    """(field, C path, embedded) in JSON order; an inlined message comes before its fields."""
+    for f in t.fields:
+        yield f, path + cname(f.name), embedded
+        if f.inline:
+            # Its fields are members of the parent through the anonymous struct.
+            yield from flat_fields(f.type, path, True)
+
+
+def name_list(values):
+    return "NULL" if not values else \
+        "(const char *const[]){ %s, NULL }" % ", ".join(map(cstr, values))
+
+
+def info(f):
+    a = f.attrs
+    if not a and not f.description:
+        return "&no_info"
+    parts = [".description = %s" % cstr(f.description)]
+    if "default" in a:
+        parts.append(".default_json = %s" % cstr(a["default"]))
+    if "enum" in a:
+        parts.append(".enums = %s" % name_list(a["enum"].split("|")))
+    if "keys" in a:
+        parts.append(".keys = %s" % name_list(a["keys"].split(",")))
+    if "merge" in a:
+        parts.append(".merge_key = %s" % cstr(a["merge"]))
+    if "list" in a:
+        parts.append(".list_type = COR_LT_%s" % a["list"].upper())
+    return "&(const struct cor_field_info){ %s }" % ", ".join(parts)
+
+
+def flags(t, f, embedded):
+    names = [w.upper() for w in f.words if w in FIELD_WORDS]
+    if f.pointer:
+        names.append("POINTER")
+    if embedded:
+        names.append("EMBEDDED")
+    if f.name == "items" and t.kind and f.shape == "LIST":
+        names.append("ITEMS")
+    for p in f.attrs.get("patch", "").split(","):
+        if p in PATCH_FLAGS:
+            names.append(PATCH_FLAGS[p])
+    if f.attrs.get("map") == "atomic":
+        names.append("MAP_ATOMIC")
+    return " | ".join("COR_FF_" + n for n in names) or "0"
+
+
+def field_row(t, f, path, embedded):
+    s = f.scalar()
+    elem = "0" if f.shape == "ONE" else "sizeof(*((%s *)0)->%s.p)" % (t.c, path)
+    sub = "&cor_type_%s" % f.type.c if f.type else "NULL"
+    number = 0 if embedded else f.number
+    return "\t{ %s, %d, COR_FK_%s, COR_FS_%s, %d, %s,\n\t\toffsetof(%s, %s), %s, %s, %s }," % (
+        cstr(f.name), len(f.name), s[0] if s else "MESSAGE", f.shape, number,
+        flags(t, f, embedded), t.c, path, elem, sub, info(f))
+
+
+def field_hash(name):
+    b = name.encode()
+    return len(b) + 5 * b[0] + 17 * b[-1] + 7 * b[len(b) // 2]
+
+
+def hash_slots(names):
+    size = 4
+    while size < 2 * len(names):
+        size *= 2
+    slots = [255] * size
+    for i, name in names:
+        h = field_hash(name) & (size - 1)
+        while slots[h] != 255:
+            h = (h + 1) & (size - 1)
+        slots[h] = i
+    return slots
+
+
+def byte_array(name, values):
+    rows = [", ".join(map(str, values[i:i + 20])) for i in range(0, len(values), 20)]
+    return "static const uint8_t %s[] = {\n\t%s\n};" % (name, ",\n\t".join(rows or ["0"]))
+
+
+def is_object(t):
+    meta = t.field("metadata")
+    return t.kind and meta and meta.type and meta.type.full == "meta.v1.ObjectMeta"
+
+
+def type_table(t):
+    rows, json_names, numbers = [], [], {}
+    if t.kind:
+        for name in ("kind", "apiVersion"):
+            json_names.append((len(rows), name))
+            rows.append('\t{ "%s", %d, COR_FK_STRING, COR_FS_ONE, 0, COR_FF_TYPEMETA,\n'
+                        '\t\toffsetof(%s, %s), 0, NULL, &no_info },' % (name, len(name), t.c, name))
+    for f, path, embedded in flat_fields(t):
+        if not f.inline:
+            json_names.append((len(rows), f.name))
+        if f.number and not embedded:
+            if f.number in numbers:
+                raise SchemaError("%s: number %d twice" % (t.full, f.number))
+            numbers[f.number] = len(rows)
+        rows.append(field_row(t, f, path, embedded))
+    if len({n for _, n in json_names}) != len(json_names) or len(rows) > 254:
+        raise SchemaError("%s: a name twice, or too many fields" % t.full)
+    slots = hash_slots(json_names)
+    top = max(numbers, default=0)
+    if top > 255:
+        raise SchemaError("%s: number above 255" % t.full)
+    out = []
+    if rows:
+        out += ["static const struct cor_field f_%s[] = {" % t.c] + rows + ["};"]
+    out.append(byte_array("s_" + t.c, slots))
+    out.append(byte_array("n_" + t.c, [numbers.get(i, 255) for i in range(top + 1)]))
+    out.append(byte_array("o_" + t.c, [numbers[n] for n in sorted(numbers)]))
+    tf = ["KIND"] * t.kind + ["OBJECT"] * bool(is_object(t)) + \
+        ["LIST"] * bool(t.kind and t.name.endswith("List") and t.field("items")) + \
+        ["MAP_ATOMIC"] * (t.attrs.get("map") == "atomic")
+    kind = t.name if t.kind else ""
+    p = t.package
+    out += ["const struct cor_type cor_type_%s = {" % t.c,
+            "\t.name = %s, .proto = %s, .size = sizeof(%s)," % (
+                cstr(t.full), cstr(p.proto + "." + t.name), t.c),
+            "\t.flags = %s," % (" | ".join("COR_TF_" + x for x in tf) or "0"),
+            "\t.fields = %s, .slots = s_%s, .numbers = n_%s, .proto_order = o_%s," % (
+                "f_" + t.c if rows else "NULL", t.c, t.c, t.c),
+            "\t.nfields = %d, .slot_mask = %d, .max_number = %d, .nproto = %d," % (
+                len(rows), len(slots) - 1, top, len(numbers)),
+            "\t.union_kind = COR_UNION_%s," % t.attrs.get("union", "none").upper(),
+            "\t.group = %s, .version = %s, .kind = %s, .description = %s," % (
+                cstr(p.group), cstr(p.version), cstr(kind), cstr(t.description)), "};", ""]
+    return out
+
+
+def tables(package):
+    out = ["// Generated from schema/%s.api by schema/gen.py." % package.c,
+           '#include "gen/%s.h"' % package.c, "",
+           'static const struct cor_field_info no_info = { .description = "" };', ""]
+    for t in package.types:
+        out += type_table(t)
+    if "&no_info" not in "\n".join(out):
+        out = [line for line in out if "no_info = " not in line]
+    return "\n".join(out)
+
+
+def ordered_resources(schema):
+    """In discovery's order of groups; a group's preferred version first."""
+    order = """core.v1 apiregistration.v1 apps.v1 events.v1 authentication.v1 authorization.v1
+        autoscaling.v2 autoscaling.v1 batch.v1 certificates.v1 networking.v1 policy.v1 rbac.v1
+        storage.v1 admissionregistration.v1 apiextensions.v1 scheduling.v1 coordination.v1 node.v1
+        discovery.v1 resource.v1 flowcontrol.v1""".split()
+    packages = sorted((p for p in schema.packages if p.resources),
+                      key=lambda p: order.index(p.name) if p.name in order else len(order))
+    used, out = {}, []
+    for p in packages:
+        for r in p.resources:
+            name = r.plural.upper()
+            r.storage = name
+            if name in used:
+                if used[name].package.group == p.group:
+                    name += "_" + p.version.upper()
+                else:
+                    name = p.name.split(".")[0].upper() + "_" + name
+                    r.storage = name
+            used[name] = r
+            r.id = "COR_RES_" + name
+            r.storage = "COR_RES_" + r.storage
+            out.append(r)
+    return out
+
+
+def verb_mask(verbs):
+    return " | ".join("COR_VERB_" + v.upper() for v in verbs)
+
+
+def resource_row(schema, r):
+    p = r.package
+    listed = "list" in r.verbs
+    subs = []
+    for name, kind, verbs in r.subs:
+        t = None
+        if kind != "-":
+            t = schema.find(kind, p)
+        subs.append("{ %s, %s, %s, %s, %s, %s }" % (
+            cstr(name), cstr(t.name if t else ""), cstr(t.package.group if t else ""),
+            cstr(t.package.version if t else ""), "&cor_type_" + t.c if t else "NULL",
+            verb_mask(verbs)))
+    subs_c = "NULL" if not subs else "(const struct cor_subresource[]){\n\t\t\t%s }" % (
+        ",\n\t\t\t".join(subs))
+    stored = "create" in r.verbs and listed
+    empty = "(const char *const[]){ NULL }"
+    short, cats = r.attrs.get("short"), r.attrs.get("categories")
+    return """\t[%s] = {
+		.id = %s, .group = %s, .version = %s, .plural = %s, .singular = %s,
+		.kind = %s, .list_kind = %s,
+		.type = &cor_type_%s, .list_type = %s, .namespaced = %s, .stored = %s,
+		.verbs = %s,
+		.short_names = %s, .categories = %s,
+		.subs = %s, .nsubs = %d, .storage_id = %s,
+	},""" % (r.id, r.id, cstr(p.group), cstr(p.version), cstr(r.plural), cstr(r.attrs["singular"]),
+             cstr(r.kind), cstr(r.kind + "List"), schema.find(r.kind, p).c,
+             "&cor_type_" + schema.find(r.kind + "List", p).c if listed else "NULL",
+             "true" if r.scope == "namespaced" else "false", "true" if stored else "false",
+             verb_mask(r.verbs), name_list(short.split(",")) if short else empty,
+             name_list(cats.split(",")) if cats else empty, subs_c, len(subs), r.storage)
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def write_common(schema, out_dir):
+    res = ordered_resources(schema)
+    names = [p.c for p in schema.packages]
+    write(os.path.join(out_dir, "types.h"), "\n".join(
+        ["// Generated by schema/gen.py: the structs of all packages.", "#pragma once", ""] +
+        ['#include "gen/%s.h"' % n for n in names]) + "\n")
+    write(os.path.join(out_dir, "resources.h"), "\n".join(
+        ["// Generated by schema/gen.py: the index of each resource in cor_resources.",
+         "#pragma once", "", "enum cor_res {", "\tCOR_RES_INVALID = -1,"] +
+        ["\t%s," % r.id for r in res] + ["\tCOR_RES_MAX,", "};"]) + "\n")
+    types = sorted(schema.types.values(), key=lambda t: t.full.encode())
+    write(os.path.join(out_dir, "tables.c"), "\n".join(
+        ["// Generated by schema/gen.py: all types and all resources.",
+         '#include "gen/types.h"', '#include "gen/resources.h"', "",
+         "const struct cor_type *const cor_types[] = {"] +
+        ["\t&cor_type_%s," % t.c for t in types] +
+        ["};", "const size_t cor_types_n = %d;" % len(types), "",
+         "const struct cor_resource cor_resources[] = {"] +
+        [resource_row(schema, r) for r in res] +
+        ["};", "const size_t cor_resources_n = %d;" % len(res)]) + "\n")
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--out", required=True)
+    ap.add_argument("files", nargs="+")
+    a = ap.parse_args()
+    schema = Schema()
+    try:
+        for path in a.files:
+            schema.read(path)
+        schema.link()
+        for p in schema.packages:
+            write(os.path.join(a.out, p.c + ".h"), header(p))
+            write(os.path.join(a.out, p.c + ".c"), tables(p))
+        write_common(schema, a.out)
+    except SchemaError as e:
+        sys.exit("schema: %s" % e)
+
+
+if __name__ == "__main__":
+    main()

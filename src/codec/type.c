@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lookups in the generated tables of types and resources.
+#include "codec/type.h"
+
+#include "base/mem.h"
+
+const struct cor_type *cor_type_by_name(struct cor_str name) {
+	size_t lo = 0, hi = cor_types_n;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int c = cor_str_cmp(cor_str_c(cor_types[mid]->name), name);
+		if (c == 0)
+			return cor_types[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+static const struct cor_type *find_kind(struct cor_str group, struct cor_str version,
+		struct cor_str kind) {
+	for (size_t i = 0; i < cor_types_n; i++) {
+		const struct cor_type *t = cor_types[i];
+		if (t->kind[0] && cor_str_eq_c(kind, t->kind) && cor_str_eq_c(group, t->group) &&
+				cor_str_eq_c(version, t->version))
+			return t;
+	}
+	return NULL;
+}
+
+const struct cor_type *cor_type_gvk(struct cor_str group, struct cor_str version,
+		struct cor_str kind) {
+	const struct cor_type *t = find_kind(group, version, kind);
+	if (!t)
+		t = find_kind(COR_STR("meta.k8s.io"), COR_STR("v1"), kind);
+	return t;
+}
+
+const struct cor_field *cor_type_field(const struct cor_type *t, struct cor_str json_name) {
+	if (json_name.n == 0 || json_name.n > 255)
+		return NULL;
+	uint32_t h = cor_field_hash(json_name.p, json_name.n) & t->slot_mask;
+	for (; t->slots[h] != COR_NO_FIELD; h = (h + 1) & t->slot_mask) {
+		const struct cor_field *f = &t->fields[t->slots[h]];
+		if (f->json_n == json_name.n && memcmp(f->json, json_name.p, json_name.n) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+const struct cor_resource *cor_resource_find(struct cor_str group, struct cor_str version,
+		struct cor_str plural) {
+	for (size_t i = 0; i < cor_resources_n; i++) {
+		const struct cor_resource *r = &cor_resources[i];
+		if (cor_str_eq_c(plural, r->plural) && cor_str_eq_c(group, r->group) &&
+				cor_str_eq_c(version, r->version))
+			return r;
+	}
+	return NULL;
+}
+
+const struct cor_resource *cor_resource_by_kind(struct cor_str group, struct cor_str version,
+		struct cor_str kind) {
+	for (size_t i = 0; i < cor_resources_n; i++) {
+		const struct cor_resource *r = &cor_resources[i];
+		if (cor_str_eq_c(kind, r->kind) && cor_str_eq_c(group, r->group) &&
+				cor_str_eq_c(version, r->version))
+			return r;
+	}
+	return NULL;
+}
+
+const struct cor_subresource *cor_resource_sub(const struct cor_resource *r, struct cor_str name) {
+	for (size_t i = 0; i < r->nsubs; i++)
+		if (cor_str_eq_c(name, r->subs[i].name))
+			return &r->subs[i];
+	return NULL;
+}
+
+const char *cor_verb_to_string(enum cor_verb v) {
+	static const struct {
+		enum cor_verb verb;
+		const char *name;
+	} names[] = {
+		{ COR_VERB_GET, "get" }, { COR_VERB_LIST, "list" }, { COR_VERB_WATCH, "watch" },
+		{ COR_VERB_CREATE, "create" }, { COR_VERB_UPDATE, "update" },
+		{ COR_VERB_PATCH, "patch" }, { COR_VERB_DELETE, "delete" },
+		{ COR_VERB_DELETECOLLECTION, "deletecollection" },
+	};
+	for (size_t i = 0; i < cor_countof(names); i++)
+		if (names[i].verb == v)
+			return names[i].name;
+	return "";
+}
