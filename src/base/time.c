@@ -55,7 +55,9 @@ static size_t finish(char *out, char *p) {
 
 size_t cor_time_format(cor_time t, bool micro, char *out) {
 	int64_t seconds = floor_div(t, COR_SECOND), days = floor_div(seconds, DAY_S), year;
-	int of_day = (int)(seconds - days * DAY_S), month, day;
+	int of_day = (int)(seconds - days * DAY_S), micros = (int)(t % COR_SECOND), month, day;
+	if (micros < 0)
+		micros += (int)COR_SECOND;
 	date_from_days(days, &year, &month, &day);
 	char *p = out;
 	if (year >= 0 && year <= 9999)
@@ -74,7 +76,7 @@ size_t cor_time_format(cor_time t, bool micro, char *out) {
 	p = digits(p, 2, of_day % 60);
 	if (micro) {
 		*p++ = '.';
-		p = digits(p, 6, t - seconds * COR_SECOND);
+		p = digits(p, 6, micros);
 	}
 	*p++ = 'Z';
 	return finish(out, p);
