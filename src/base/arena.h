@@ -29,7 +29,7 @@ char *cor_arena_bytes(struct cor_arena *a, size_t size);
 struct cor_str cor_arena_str(struct cor_arena *a, struct cor_str s);
 struct cor_str cor_arena_printf(struct cor_arena *a, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* NUL-terminated copy, for system calls. */
+/* NUL-terminated copy, for system calls; absent becomes "". */
 char *cor_arena_cstr(struct cor_arena *a, struct cor_str s);
 /* Calls fn(arg) at reset or free, last registered first. */
 void cor_arena_on_dispose(struct cor_arena *a, void (*fn)(void *), void *arg);
@@ -38,7 +38,9 @@ void cor_arena_on_dispose(struct cor_arena *a, void (*fn)(void *), void *arg);
 #define cor_arena_array(a, type, n) ((type *)cor_arena_alloc((a), sizeof(type) * (n)))
 
 /* Grows an array {T *p; size_t n;} by one and returns a pointer to the new, zeroed element, or
- * NULL when the arena failed. Capacity is the next power of two of n, so no field is needed. */
+ * NULL when the arena failed; pointers to elements hold until the next push. Capacity is the next power of two of n, so no field is needed; the
+ * list must therefore have begun empty and grown by push only (making n smaller is fine). An
+ * array of another origin has no spare room: pushing onto it writes behind its end. */
 #define cor_arena_push(a, list) \
 	((__typeof__((list)->p))cor_arena_push_(a, (void **)&(list)->p, &(list)->n, sizeof(*(list)->p)))
 void *cor_arena_push_(struct cor_arena *a, void **p, size_t *n, size_t elem);

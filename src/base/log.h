@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Structured log lines on stderr, one write each: time, level, process, message. base, codec and
-// net do not log above debug; every error is logged once, by the function that handles it.
+// Log lines on stderr, one write each: "2026-11-24T18:56:04.123456Z INFO server: message". Control
+// characters print as \xNN, a message is cut at 3000 bytes, errno is kept. base, codec and net do
+// not log above debug; every error is logged once, by the function that handles it.
 #pragma once
 
 enum cor_log_level { COR_LOG_DEBUG, COR_LOG_INFO, COR_LOG_WARN, COR_LOG_ERROR };

@@ -14,7 +14,7 @@
 void *cor_calloc(size_t count, size_t size);
 void *cor_realloc(void *p, size_t size);
 char *cor_strdup(const char *s);
-/* NUL-terminated heap copy. */
+/* NUL-terminated heap copy; absent becomes "". */
 char *cor_str_dup_c(struct cor_str s);
 char *cor_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -31,9 +31,11 @@ struct cor_world {
 	cor_time (*now)(struct cor_world *w);           /* wall clock */
 	cor_time (*monotonic)(struct cor_world *w);
 	void (*random)(struct cor_world *w, void *p, size_t n);
-	void (*timer_set)(struct cor_world *w, struct cor_timer *t, cor_time delay);  /* re-arms */
+	/* Re-arms when armed. Never early; delay <= 0 fires in the loop's next turn. */
+	void (*timer_set)(struct cor_world *w, struct cor_timer *t, cor_time delay);
 	void (*timer_clear)(struct cor_world *w, struct cor_timer *t);  /* after it, t may be freed */
-	/* Jobs given to the same lane run one after another in order; lane 0 has no order. */
+	/* Jobs given to the same lane run one after another in order; the next one's work starts
+	 * after the done of the one before. Lane 0 has no order. */
 	void (*submit)(struct cor_world *w, int lane, struct cor_job *job);
 };
 
@@ -44,7 +46,8 @@ static inline cor_time cor_now(struct cor_world *w) { return w->now(w); }
 struct uv_loop_s;
 /* The loop outlives the world. */
 struct cor_world *cor_world_uv_new(struct uv_loop_s *loop);
-void cor_world_uv_free(struct cor_world *w);    /* all timers clear, all jobs done */
+/* All timers clear, all jobs done. Run the loop once more before closing it: handles close there. */
+void cor_world_uv_free(struct cor_world *w);
 
 /* n characters of Kubernetes' name alphabet (bcdfghjklmnpqrstvwxz2456789) and a NUL. */
 void cor_random_name(struct cor_world *w, char *out, size_t n);
