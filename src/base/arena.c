@@ -240,6 +240,11 @@ void *cor_arena_alloc(struct cor_arena *a, size_t size) {
 	return charge(a, size) ? take_object(a, size) : NULL;
 }
 
+void *cor_arena_alloc_n(struct cor_arena *a, size_t size, size_t n) {
+	size_t bytes;
+	return __builtin_mul_overflow(size, n, &bytes) ? fail(a) : cor_arena_alloc(a, bytes);
+}
+
 char *cor_arena_bytes(struct cor_arena *a, size_t size) {
 	return charge(a, size) ? take_text(a, size) : NULL;
 }
@@ -289,28 +294,21 @@ void cor_arena_on_dispose(struct cor_arena *a, void (*fn)(void *), void *arg) {
 	a->hooks = h;
 }
 
-void *cor_arena_push_(struct cor_arena *a, void **p, size_t *n, size_t elem) {
-	size_t have = *n, bytes;
-	if (a->failed)
-		return NULL;
-	cor_assert(*p || have == 0);
-	/* Full exactly when n is 0 or a power of two. */
-	if ((have & (have - 1)) == 0) {
-		size_t cap = have ? have * 2 : 1;
-		if (have > SIZE_MAX / 4 || __builtin_mul_overflow(cap, elem, &bytes))
-			return fail(a);
-		if (!have || !extend(a, *p, have * elem, bytes)) {
-			void *grown = cor_arena_alloc(a, bytes);
-			if (!grown)
-				return NULL;
-			if (have)
-				memcpy(grown, *p, have * elem);
-			*p = grown;
-		}
+/* Room for twice as many elements, in place or somewhere else. */
+bool cor_arena_grow_(struct cor_arena *a, void **p, size_t n, size_t elem) {
+	size_t bytes;
+	cor_assert(*p || n == 0);
+	if (__builtin_mul_overflow(n ? n * 2 : 1, elem, &bytes)) {
+		(void)fail(a);
+		return false;
 	}
-	char *slot = (char *)*p + have * elem;
-	/* A list that became shorter leaves old elements behind. */
-	memset(slot, 0, elem);
-	*n = have + 1;
-	return slot;
+	if (n && extend(a, *p, n * elem, bytes))
+		return true;
+	void *grown = cor_arena_alloc(a, bytes);
+	if (!grown)
+		return false;
+	if (n)
+		memcpy(grown, *p, n * elem);
+	*p = grown;
+	return true;
 }

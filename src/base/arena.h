@@ -35,14 +35,24 @@ char *cor_arena_cstr(struct cor_arena *a, struct cor_str s);
 void cor_arena_on_dispose(struct cor_arena *a, void (*fn)(void *), void *arg);
 
 #define cor_arena_new_of(a, type) ((type *)cor_arena_alloc((a), sizeof(type)))
-#define cor_arena_array(a, type, n) ((type *)cor_arena_alloc((a), sizeof(type) * (n)))
+#define cor_arena_array(a, type, n) ((type *)cor_arena_alloc_n((a), sizeof(type), (n)))
+/* NULL, and failed, when size * n is more than a size_t holds. */
+void *cor_arena_alloc_n(struct cor_arena *a, size_t size, size_t n);
 
 /* Grows an array {T *p; size_t n;} by one and returns a pointer to the new, zeroed element, or
- * NULL when the arena failed; pointers to elements hold until the next push. Capacity is the next power of two of n, so no field is needed; the
- * list must therefore have begun empty and grown by push only (making n smaller is fine). An
- * array of another origin has no spare room: pushing onto it writes behind its end. */
+ * NULL when there is no room. Pointers to elements hold until the next push. Capacity is the next
+ * power of two of n, so no field is needed; the list must therefore have begun empty and grown by
+ * push only (making n smaller is fine). An array of another origin has no spare room: pushing onto
+ * it writes behind its end. */
 #define cor_arena_push(a, list) \
 	((__typeof__((list)->p))cor_arena_push_(a, (void **)&(list)->p, &(list)->n, sizeof(*(list)->p)))
-void *cor_arena_push_(struct cor_arena *a, void **p, size_t *n, size_t elem);
+bool cor_arena_grow_(struct cor_arena *a, void **p, size_t n, size_t elem);
+static inline void *cor_arena_push_(struct cor_arena *a, void **p, size_t *n, size_t elem) {
+	/* Full exactly when n is 0 or a power of two. */
+	if ((*n & (*n - 1)) == 0 && !cor_arena_grow_(a, p, *n, elem))
+		return NULL;
+	/* Cleared, since a list that became shorter leaves old elements behind. */
+	return memset((char *)*p + elem * (*n)++, 0, elem);
+}
 
 COR_DEFINE_CLEANUP(struct cor_arena *, cor_arena_free)

@@ -297,7 +297,11 @@ static void arena_limit(void **state) {
 	assert_false(cor_arena_failed(a));
 	assert_non_null(cor_arena_alloc(a, 900));
 	assert_null(cor_arena_alloc(a, SIZE_MAX));
+	cor_arena_reset(a);
 	assert_null(cor_arena_array(a, char, SIZE_MAX - 8));
+	cor_arena_reset(a);
+	assert_null(cor_arena_array(a, int64_t, SIZE_MAX / 8 + 2));     /* 8 after the overflow */
+	assert_true(cor_arena_failed(a));
 	cor_arena_free(NULL);
 }
 
