@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tree to JSON text: compact or indented, in the order of the tree or sorted by key. Strings are
+// escaped exactly as Go's encoder does, so that our bytes compare equal to a Kubernetes server's.
+#include "codec/tree.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "codec/tree_priv.h"
+
+static void put_escape(struct cor_buf *b, unsigned char c) {
+	static const char shorts[128] = {
+		['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n',
+		['\r'] = 'r', ['\t'] = 't',
+	};
+	cor_buf_byte(b, '\\');
+	if (shorts[c])
+		cor_buf_byte(b, shorts[c]);
+	else
+		cor_buf_printf(b, "u%04x", c);
+}
+
+void cor_json_quote(struct cor_buf *b, struct cor_str s) {
+	const char *p = s.p, *end = s.p + s.n, *run = p;
+	cor_buf_byte(b, '"');
+	while (p < end) {
+		unsigned char c = (unsigned char)*p;
+		if (c < 0x80) {
+			if (c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&') {
+				p++;
+				continue;
+			}
+			cor_buf_add(b, run, (size_t)(p - run));
+			put_escape(b, c);
+			run = ++p;
+			continue;
+		}
+		size_t n = cor_utf8_len(p, end);
+		bool separator = n == 3 && memcmp(p, "\xe2\x80", 2) == 0 &&
+			(p[2] == '\xa8' || p[2] == '\xa9');
+		if (n > 0 && !separator) {
+			p += n;
+			continue;
+		}
+		cor_buf_add(b, run, (size_t)(p - run));
+		cor_buf_c(b, n == 0 ? "\\ufffd" : p[2] == '\xa8' ? "\\u2028" : "\\u2029");
+		run = p += n ? n : 1;
+	}
+	cor_buf_add(b, run, (size_t)(p - run));
+	cor_buf_byte(b, '"');
+}
+
+static void indent(struct cor_buf *b, int flags, size_t depth) {
+	if (!(flags & COR_PRINT_PRETTY))
+		return;
+	cor_buf_byte(b, '\n');
+	for (size_t i = 0; i < depth; i++)
+		cor_buf_add(b, "  ", 2);
+}
+
+static int by_key(const void *a, const void *b) {
+	const struct cor_member *const *x = a, *const *y = b;
+	return cor_str_cmp((*x)->key, (*y)->key);
+}
+
+static void print(struct cor_buf *b, const struct cor_node *n, int flags, size_t depth);
+
+static void print_members(struct cor_buf *b, const struct cor_node *n, int flags, size_t depth) {
+	_cleanup_free_ const struct cor_member **sorted = NULL;
+	if (flags & COR_PRINT_SORTED) {
+		sorted = cor_calloc(n->members.n, sizeof(*sorted));
+		for (size_t i = 0; i < n->members.n; i++)
+			sorted[i] = &n->members.p[i];
+		qsort(sorted, n->members.n, sizeof(*sorted), by_key);
+	}
+	for (size_t i = 0; i < n->members.n; i++) {
+		const struct cor_member *m = sorted ? sorted[i] : &n->members.p[i];
+		if (i > 0)
+			cor_buf_byte(b, ',');
+		indent(b, flags, depth + 1);
+		cor_json_quote(b, m->key);
+		cor_buf_c(b, flags & COR_PRINT_PRETTY ? ": " : ":");
+		print(b, m->value, flags, depth + 1);
+	}
+}
+
+static void print(struct cor_buf *b, const struct cor_node *n, int flags, size_t depth) {
+	switch (n ? n->kind : COR_NODE_NULL) {
+	case COR_NODE_BOOL:
+		cor_buf_c(b, n->boolean ? "true" : "false");
+		break;
+	case COR_NODE_NUMBER:
+		cor_buf_str(b, n->text);
+		break;
+	case COR_NODE_STRING:
+		cor_json_quote(b, n->text);
+		break;
+	case COR_NODE_ARRAY:
+		cor_buf_byte(b, '[');
+		for (size_t i = 0; i < n->items.n; i++) {
+			if (i > 0)
+				cor_buf_byte(b, ',');
+			indent(b, flags, depth + 1);
+			print(b, n->items.p[i], flags, depth + 1);
+		}
+		if (n->items.n)
+			indent(b, flags, depth);
+		cor_buf_byte(b, ']');
+		break;
+	case COR_NODE_OBJECT:
+		cor_buf_byte(b, '{');
+		if (n->members.n) {
+			print_members(b, n, flags, depth);
+			indent(b, flags, depth);
+		}
+		cor_buf_byte(b, '}');
+		break;
+	default:
+		cor_buf_c(b, "null");
+		break;
+	}
+}
+
+void cor_node_print(struct cor_buf *b, const struct cor_node *n, int flags) {
+	print(b, n, flags, 0);
+}
+
+struct cor_str cor_node_to_str(struct cor_arena *a, const struct cor_node *n, int flags) {
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	cor_node_print(&b, n, flags);
+	return cor_arena_str(a, b.n ? cor_buf_view(&b) : COR_STR(""));
+}
