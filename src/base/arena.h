@@ -45,7 +45,8 @@ void *cor_arena_alloc_n(struct cor_arena *a, size_t size, size_t n);
  * push only (making n smaller is fine). An array of another origin has no spare room: pushing onto
  * it writes behind its end. */
 #define cor_arena_push(a, list) \
-	((__typeof__((list)->p))cor_arena_push_(a, (void **)&(list)->p, &(list)->n, sizeof(*(list)->p)))
+	((__typeof__((list)->p))cor_arena_push_(a, (void **)&(list)->p, &(list)->n, \
+		sizeof(*(list)->p)))
 bool cor_arena_grow_(struct cor_arena *a, void **p, size_t n, size_t elem);
 static inline void *cor_arena_push_(struct cor_arena *a, void **p, size_t *n, size_t elem) {
 	/* Full exactly when n is 0 or a power of two. */

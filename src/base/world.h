@@ -33,7 +33,8 @@ struct cor_world {
 	void (*random)(struct cor_world *w, void *p, size_t n);
 	/* Re-arms when armed. Never early; delay <= 0 fires in the loop's next turn. */
 	void (*timer_set)(struct cor_world *w, struct cor_timer *t, cor_time delay);
-	void (*timer_clear)(struct cor_world *w, struct cor_timer *t);  /* after it, t may be freed */
+	/* After it, t may be freed. */
+	void (*timer_clear)(struct cor_world *w, struct cor_timer *t);
 	/* Jobs given to the same lane run one after another in order; the next one's work starts
 	 * after the done of the one before. Lane 0 has no order. */
 	void (*submit)(struct cor_world *w, int lane, struct cor_job *job);
@@ -46,7 +47,7 @@ static inline cor_time cor_now(struct cor_world *w) { return w->now(w); }
 struct uv_loop_s;
 /* The loop outlives the world. */
 struct cor_world *cor_world_uv_new(struct uv_loop_s *loop);
-/* All timers clear, all jobs done. Run the loop once more before closing it: handles close there. */
+/* All timers clear, all jobs done. Run the loop once more before closing it. */
 void cor_world_uv_free(struct cor_world *w);
 
 /* n characters of Kubernetes' name alphabet (bcdfghjklmnpqrstvwxz2456789) and a NUL. */

@@ -57,8 +57,10 @@ static void str_search(void **state) {
 	} rows[] = {
 		{ I("abc"), I(""), true, true, true }, { { NULL, 0 }, I(""), true, true, true },
 		{ I("abc"), I("ab"), true, false, true }, { I("abc"), I("bc"), false, true, true },
-		{ I("abc"), I("b"), false, false, true }, { I("abc"), I("abcd"), false, false, false },
-		{ I("abc"), I("abc"), true, true, true }, { { NULL, 0 }, I("a"), false, false, false },
+		{ I("abc"), I("b"), false, false, true },
+		{ I("abc"), I("abcd"), false, false, false },
+		{ I("abc"), I("abc"), true, true, true },
+		{ { NULL, 0 }, I("a"), false, false, false },
 	};
 	for (size_t i = 0; i < cor_countof(rows); i++) {
 		assert_int_equal(cor_str_starts(rows[i].s, rows[i].part), rows[i].starts);
@@ -258,6 +260,23 @@ static void arena_allocations(void **state) {
 	}
 }
 
+static void arena_reuse(void **state) {
+	/* After a reset an object lies where text was before: it is zero all the same. */
+	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
+	for (int round = 0; round < 3; round++) {
+		const char *p = cor_arena_alloc(a, 800);
+		for (int i = 0; i < 4; i++) {
+			for (size_t j = 0; j < 800; j++)
+				assert_int_equal(p[j], 0);
+			p = cor_arena_alloc(a, 800);
+		}
+		cor_arena_reset(a);
+		for (int i = 0; i < 4; i++)
+			memset(cor_arena_bytes(a, 900), 0xff, 900);
+		cor_arena_reset(a);
+	}
+}
+
 static void arena_text(void **state) {
 	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
 	struct cor_str s = cor_arena_str(a, S("a\0b"));
@@ -306,9 +325,10 @@ static void arena_limit(void **state) {
 }
 
 static void arena_push(void **state) {
-	static const bool disturbed[] = { false, true };        /* grows in place, or moves */
+	/* An object after every so many elements: the list grows in place, moves, or does both. */
+	static const size_t periods[] = { SIZE_MAX, 1, 100 };
 	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
-	for (size_t k = 0; k < cor_countof(disturbed); k++) {
+	for (size_t k = 0; k < cor_countof(periods); k++) {
 		struct { struct cor_kv *p; size_t n; } list = { 0 };
 		for (size_t i = 0; i < 1000; i++) {
 			struct cor_kv *kv = cor_arena_push(a, &list);
@@ -317,7 +337,7 @@ static void arena_push(void **state) {
 			assert_true(kv->key.p == NULL && kv->value.n == 0);
 			kv->key = cor_arena_printf(a, "k%zu", i);
 			kv->value.n = i;
-			if (disturbed[k])
+			if (i % periods[k] == periods[k] - 1)
 				memset(cor_arena_alloc(a, 16), 0xff, 16);
 		}
 		assert_int_equal(list.n, 1000);
@@ -585,7 +605,9 @@ static void err_wrapping(void **state) {
 
 static void err_long_text(void **state) {
 	/* Cut at every phase of characters of one to four bytes: never inside of one. */
-	static const char *const characters[] = { "a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x9b\xb6" };
+	static const char *const characters[] = {
+		"a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x9b\xb6",
+	};
 	struct cor_err err;
 	char text[1200];
 	for (size_t c = 0; c < cor_countof(characters); c++) {
@@ -619,8 +641,10 @@ static void time_texts(void **state) {
 		{ 4107542399999999, "2100-02-28T23:59:59Z", "2100-02-28T23:59:59.999999Z" },
 		{ 4107542400000000, "2100-03-01T00:00:00Z", "2100-03-01T00:00:00.000000Z" },
 		{ -1, "1969-12-31T23:59:59Z", "1969-12-31T23:59:59.999999Z" },
-		{ -62135596800 * COR_SECOND, "0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z" },
-		{ 253402300799 * COR_SECOND, "9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000Z" },
+		{ -62135596800 * COR_SECOND,
+			"0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z" },
+		{ 253402300799 * COR_SECOND,
+			"9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000Z" },
 	};
 	for (size_t i = 0; i < cor_countof(rows); i++) {
 		char text[COR_TIME_TEXT_MAX];
@@ -657,7 +681,8 @@ static void time_parsing(void **state) {
 		{ "1970-01-01T00:00:00.123456789Z", true, 123456 },
 		{ "1970-01-01T01:00:00+01:00", true, 0 },
 		{ "1969-12-31T18:30:00-05:30", true, 0 },
-		{ "1970-01-01T00:00:00.1234567890Z", false, 0 }, { "1970-01-01T00:00:00.Z", false, 0 },
+		{ "1970-01-01T00:00:00.1234567890Z", false, 0 },
+		{ "1970-01-01T00:00:00.Z", false, 0 },
 		{ "1970-01-01T00:00:00", false, 0 }, { "1970-01-01", false, 0 }, { "", false, 0 },
 		{ "1970-01-01 00:00:00Z", false, 0 }, { "1970-01-01t00:00:00z", false, 0 },
 		{ "1970-1-01T00:00:00Z", false, 0 }, { "1970-01-01T00:00:00ZZ", false, 0 },
@@ -683,7 +708,8 @@ static void durations(void **state) {
 		cor_time d;
 		const char *out;        /* NULL: in is malformed */
 	} rows[] = {
-		{ "0", 0, "0s" }, { "0s", 0, "0s" }, { "-0", 0, "0s" }, { "+5s", 5 * COR_SECOND, "5s" },
+		{ "0", 0, "0s" }, { "0s", 0, "0s" }, { "-0", 0, "0s" },
+		{ "+5s", 5 * COR_SECOND, "5s" },
 		{ "1h5m3.5s", 3903500000, "1h5m3.5s" }, { "60s", COR_MINUTE, "1m0s" },
 		{ "1h", COR_HOUR, "1h0m0s" }, { "1.5h", 90 * COR_MINUTE, "1h30m0s" },
 		{ "100ms", 100 * COR_MS, "100ms" }, { "1500us", 1500, "1.5ms" },
@@ -747,7 +773,8 @@ int main(void) {
 		cmocka_unit_test(str_hash), cmocka_unit_test(strmap),
 		cmocka_unit_test(mem_copies), cmocka_unit_test(fatal_lines),
 		cmocka_unit_test(log_line), cmocka_unit_test(arena_allocations),
-		cmocka_unit_test(arena_text), cmocka_unit_test(arena_limit),
+		cmocka_unit_test(arena_reuse), cmocka_unit_test(arena_text),
+		cmocka_unit_test(arena_limit),
 		cmocka_unit_test(arena_push), cmocka_unit_test(arena_dispose),
 		cmocka_unit_test(buf_contents), cmocka_unit_test(buf_limit),
 		cmocka_unit_test(map_model), cmocka_unit_test(map_remove_while_iterating),
