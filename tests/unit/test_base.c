@@ -326,7 +326,7 @@ static void arena_limit(void **state) {
 
 static void arena_push(void **state) {
 	/* An object after every so many elements: the list grows in place, moves, or does both. */
-	static const size_t periods[] = { SIZE_MAX, 1, 100 };
+	static const size_t periods[] = { SIZE_MAX, 1, 6 };
 	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
 	for (size_t k = 0; k < cor_countof(periods); k++) {
 		struct { struct cor_kv *p; size_t n; } list = { 0 };
