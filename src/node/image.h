@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "codec/value.h"
 
 /* ---- references (image_ref.c; pure) ------------------------------------------------------- */
 
@@ -60,20 +61,16 @@ void cor_image_keyring_add_login(struct cor_image_keyring *k, const char *match,
 
 /* ---- images ------------------------------------------------------------------------------- */
 
-struct cor_image_strs {
-	struct cor_str *p;      /* each NUL-terminated behind n */
-	size_t n;
-};
-
-/* Immutable and shared; what it points to lives as long as the reference. A later change of the
- * names makes a new object with the same id. */
+/* Immutable (but for last_used) and shared; what it points to lives as long as the reference.
+ * All texts are NUL-terminated behind n. A later change of the names makes a new object with the
+ * same id. */
 struct cor_image {
 	struct cor_str id;              /* "sha256:<hex>", the digest of the config */
-	struct cor_image_strs names;    /* "docker.io/library/busybox:latest" */
-	struct cor_image_strs digests;  /* "docker.io/library/busybox@sha256:…"; none if imported */
-	struct cor_image_strs layers;   /* diffIDs, lowest first */
+	struct cor_strlist names;    /* "docker.io/library/busybox:latest" */
+	struct cor_strlist digests;  /* "docker.io/library/busybox@sha256:…"; none if imported */
+	struct cor_strlist layers;   /* diffIDs, lowest first */
 	uint64_t size;                  /* bytes of the compressed layers and the config */
-	cor_time last_used;             /* last pull, import or mount */
+	_Atomic(cor_time) last_used;    /* last pull, import or mount */
 	bool preloaded;                 /* imported: no pull secret is asked of those who use it */
 
 	/* from the image's config */
@@ -81,9 +78,9 @@ struct cor_image {
 	struct cor_str user;            /* "" = root */
 	struct cor_str working_dir;     /* "" = / */
 	struct cor_str stop_signal;     /* "" = SIGTERM */
-	struct cor_image_strs entrypoint, cmd;
-	struct cor_image_strs env;      /* NAME=value */
-	struct cor_image_strs volumes;  /* paths */
+	struct cor_strlist entrypoint, cmd;
+	struct cor_strlist env;      /* NAME=value */
+	struct cor_strlist volumes;  /* paths */
 	struct cor_strmap labels;
 };
 
