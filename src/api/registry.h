@@ -32,7 +32,6 @@ void cor_registry_free(struct cor_registry *r);
 struct cor_store *cor_registry_store(struct cor_registry *r);
 struct cor_world *cor_registry_world(struct cor_registry *r);
 
-enum cor_verb { COR_VERB_CREATE, COR_VERB_UPDATE, COR_VERB_PATCH, COR_VERB_DELETE, COR_VERB_DELETE_COLLECTION };
 enum cor_patch_type { COR_PATCH_JSON, COR_PATCH_MERGE, COR_PATCH_STRATEGIC, COR_PATCH_APPLY };
 enum cor_propagation { COR_PROPAGATION_DEFAULT, COR_PROPAGATION_BACKGROUND, COR_PROPAGATION_FOREGROUND, COR_PROPAGATION_ORPHAN };
 enum cor_validation { COR_VALIDATION_WARN, COR_VALIDATION_STRICT, COR_VALIDATION_IGNORE };
@@ -40,7 +39,8 @@ enum cor_validation { COR_VALIDATION_WARN, COR_VALIDATION_STRICT, COR_VALIDATION
 /* One operation. The caller zeroes it, fills the inputs, and keeps it alive until done. */
 struct cor_op {
 	/* inputs */
-	enum cor_verb verb;
+	enum cor_verb verb;                     /* codec/type.h: CREATE, UPDATE, PATCH, DELETE,
+	                                           DELETECOLLECTION */
 	const struct cor_resource *res;
 	struct cor_str subresource;             /* absent, "status", "scale", "binding", ... */
 	struct cor_str ns, name;
