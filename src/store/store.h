@@ -110,6 +110,7 @@ struct cor_store_config {
 	size_t n_resources;             /* enum cor_res values are below this */
 	cor_time history;               /* how long events stay readable; 0 = 5 minutes */
 	size_t history_max;             /* events kept at most; 0 = 100,000 */
+	size_t history_bytes;           /* of superseded versions that history keeps alive; 0 = 64 MiB */
 };
 
 /* Loads everything (blocking; before the loop runs). */
