@@ -396,7 +396,6 @@ def ordered_resources(schema):
                     name += "_" + p.version.upper()
                 else:
                     name = p.name.split(".")[0].upper() + "_" + name
-                    r.storage = name
             used[name] = r
             r.id = "COR_RES_" + name
             r.storage = "COR_RES_" + r.storage

@@ -67,6 +67,64 @@ EXTRA = {
     ("apiextensions.v1", "JSONSchemaPropsOrStringArray"): ["  1 schema *JSONSchemaProps",
                                                            "  2 property []string"],
 }
+# The core group is not in the aggregated document of /apis.
+CORE = """
+resource bindings Binding namespaced singular=binding verbs=create
+
+resource componentstatuses ComponentStatus cluster singular=componentstatus verbs=get,list short=cs
+
+resource configmaps ConfigMap namespaced singular=configmap verbs=all short=cm
+
+resource endpoints Endpoints namespaced singular=endpoints verbs=all short=ep
+
+resource events Event namespaced singular=event verbs=all short=ev
+
+resource limitranges LimitRange namespaced singular=limitrange verbs=all short=limits
+
+resource namespaces Namespace cluster singular=namespace verbs=create,delete,get,list,patch,update,watch short=ns
+  sub finalize Namespace update
+  sub status Namespace get,patch,update
+
+resource nodes Node cluster singular=node verbs=all short=no
+  sub proxy NodeProxyOptions create,delete,get,patch,update
+  sub status Node get,patch,update
+
+resource persistentvolumeclaims PersistentVolumeClaim namespaced singular=persistentvolumeclaim verbs=all short=pvc
+  sub status PersistentVolumeClaim get,patch,update
+
+resource persistentvolumes PersistentVolume cluster singular=persistentvolume verbs=all short=pv
+  sub status PersistentVolume get,patch,update
+
+resource pods Pod namespaced singular=pod verbs=all short=po categories=all
+  sub attach PodAttachOptions create,get
+  sub binding Binding create
+  sub ephemeralcontainers Pod get,patch,update
+  sub eviction policy.v1.Eviction create
+  sub exec PodExecOptions create,get
+  sub log Pod get
+  sub portforward PodPortForwardOptions create,get
+  sub proxy PodProxyOptions create,delete,get,patch,update
+  sub resize Pod get,patch,update
+  sub status Pod get,patch,update
+
+resource podtemplates PodTemplate namespaced singular=podtemplate verbs=all
+
+resource replicationcontrollers ReplicationController namespaced singular=replicationcontroller verbs=all short=rc categories=all
+  sub scale autoscaling.v1.Scale get,patch,update
+  sub status ReplicationController get,patch,update
+
+resource resourcequotas ResourceQuota namespaced singular=resourcequota verbs=all short=quota
+  sub status ResourceQuota get,patch,update
+
+resource secrets Secret namespaced singular=secret verbs=all
+
+resource serviceaccounts ServiceAccount namespaced singular=serviceaccount verbs=all short=sa
+  sub token authentication.v1.TokenRequest create
+
+resource services Service namespaced singular=service verbs=all short=svc categories=all
+  sub proxy ServiceProxyOptions create,delete,get,patch,update
+  sub status Service get,patch,update
+"""
 GO_FIELD = re.compile(r'^\t(?:(\w+)\s+)?(\*?[\w.\[\]*]+(?:\{\})?)\s+`([^`]*)`')
 
 
@@ -206,6 +264,8 @@ class Converter:
         version = package.split(".")[-1]
         if package in ("meta.v1", "runtime"):
             return []
+        if package == "core.v1":
+            return CORE.strip().split("\n") + [""]
         out = []
         for g in self.discovery["items"]:
             if g["metadata"].get("name", "") != group:

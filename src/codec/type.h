@@ -167,7 +167,8 @@ struct cor_resource {
 	const char *const *categories;  /* the same */
 	const struct cor_subresource *subs;
 	size_t nsubs;
-	/* Index of the resource whose objects it shows: itself, or the preferred version's. */
+	/* Index of the resource whose objects it shows: itself, the preferred version's, or for
+	 * events.k8s.io the core group's (one store, two spellings). */
 	int storage_id;
 };
 

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON into typed structs. One pass, driven by the field tables: a member's name is hashed, its
+// field found, its value read straight to its place.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "codec/access.h"
+#include "codec/json_read.h"
+#include "codec/quantity.h"
+
+static bool read_message(struct cor_json_reader *r, const struct cor_type *t, void *obj);
+
+static bool bad_field_type(struct cor_json_reader *r, const struct cor_field *f, bool element) {
+	char type[128];
+	cor_json_go_type(f, element, type, sizeof(type));
+	return cor_json_bad_type(r, r->p, type);
+}
+
+/* Types with a decoder of their own in Go report without the field. */
+static bool bad_plain_type(struct cor_json_reader *r, const char *type) {
+	r->path = NULL;
+	return cor_json_bad_type(r, r->p, type);
+}
+
+static bool read_bool(struct cor_json_reader *r, const struct cor_field *f, bool *ret) {
+	if (*r->p != 't' && *r->p != 'f')
+		return bad_field_type(r, f, true);
+	*ret = *r->p == 't';
+	return *ret ? cor_json_read_word(r, "true", 4) : cor_json_read_word(r, "false", 5);
+}
+
+static bool is_number(char c) {
+	return (c >= '0' && c <= '9') || c == '-';
+}
+
+static bool read_int(struct cor_json_reader *r, const struct cor_field *f, int64_t min, int64_t max,
+		int64_t *ret) {
+	const char *from = r->p;
+	struct cor_str text;
+	bool integer;
+	if (!is_number(*r->p))
+		return bad_field_type(r, f, true);
+	if (!cor_json_read_number(r, &text, ret, &integer))
+		return false;
+	if (integer && *ret >= min && *ret <= max)
+		return true;
+	r->p = from;
+	return bad_field_type(r, f, true);
+}
+
+static bool read_double(struct cor_json_reader *r, const struct cor_field *f, double *ret) {
+	struct cor_str text;
+	int64_t i;
+	bool integer;
+	char copy[400];
+	if (!is_number(*r->p))
+		return bad_field_type(r, f, true);
+	if (!cor_json_read_number(r, &text, &i, &integer))
+		return false;
+	if (text.n >= sizeof(copy))
+		return cor_json_bad_limit(r);
+	memcpy(copy, text.p, text.n);
+	copy[text.n] = '\0';
+	*ret = strtod(copy, NULL);
+	return true;
+}
+
+static bool read_time(struct cor_json_reader *r, bool micro, cor_time *ret) {
+	static const cor_time year_one = -62135596800 * COR_SECOND;
+	const char *at = r->p;
+	struct cor_str s;
+	if (*r->p != '"')
+		return bad_plain_type(r, "string");
+	if (!cor_json_read_str(r, &s))
+		return false;
+	if (!cor_time_parse(s, ret)) {
+		char text[300];
+		const char *layout = micro ? "2006-01-02T15:04:05.000000Z07:00" :
+			"2006-01-02T15:04:05Z07:00";
+		int n = s.n > 80 ? 80 : (int)s.n;
+		snprintf(text, sizeof(text), "parsing time \"%.*s\" as \"%s\": cannot parse \"%.*s\" as "
+			"\"2006\"", n, s.p, layout, n, s.p);
+		return cor_json_bad_value(r, at, text);
+	}
+	if (!micro) {
+		cor_time rest = *ret % COR_SECOND;
+		*ret -= rest < 0 ? rest + COR_SECOND : rest;
+	}
+	if (*ret == year_one)
+		*ret = 0;
+	return true;
+}
+
+static bool read_quantity(struct cor_json_reader *r, struct cor_str *ret) {
+	const char *at = r->p;
+	struct cor_str text;
+	struct cor_err err;
+	if (*r->p == '"') {
+		if (!cor_json_read_str(r, &text))
+			return false;
+	} else if (!cor_json_skip(r, &text)) {
+		return false;
+	}
+	int code = cor_quantity_canonical(r->arena, text, ret, &err);
+	if (code == 0)
+		return ret->p ? true : cor_json_bad_limit(r);
+	return cor_json_bad_value(r, at, err.message);
+}
+
+static bool read_duration(struct cor_json_reader *r, struct cor_str *ret) {
+	const char *at = r->p;
+	struct cor_str s;
+	cor_time d;
+	char text[COR_TIME_TEXT_MAX], message[160];
+	if (*r->p != '"')
+		return bad_plain_type(r, "string");
+	if (!cor_json_read_str(r, &s))
+		return false;
+	if (!cor_duration_parse(s, &d)) {
+		snprintf(message, sizeof(message), "time: invalid duration \"%.*s\"",
+			s.n > 80 ? 80 : (int)s.n, s.p);
+		return cor_json_bad_value(r, at, message);
+	}
+	size_t n = cor_duration_format(d, text);
+	*ret = cor_arena_str(r->arena, (struct cor_str){ text, n });
+	return ret->p ? true : cor_json_bad_limit(r);
+}
+
+static bool read_bytes(struct cor_json_reader *r, const struct cor_field *f, struct cor_str *ret) {
+	const char *at = r->p;
+	struct cor_str s;
+	size_t bad;
+	char message[80];
+	if (*r->p != '"')
+		return bad_field_type(r, f, true);
+	if (!cor_json_read_str(r, &s))
+		return false;
+	if (cor_base64_decode(r->arena, s, ret, &bad))
+		return true;
+	if (cor_arena_failed(r->arena))
+		return cor_json_bad_limit(r);
+	snprintf(message, sizeof(message), "illegal base64 data at input byte %zu", bad);
+	return cor_json_bad_value(r, at, message);
+}
+
+static bool read_intstr(struct cor_json_reader *r, struct cor_intstr *ret) {
+	struct cor_str text;
+	int64_t v;
+	bool integer;
+	const char *from = r->p;
+	if (*r->p == '"') {
+		ret->kind = COR_INTSTR_STR;
+		return cor_json_read_str(r, &ret->s);
+	}
+	if (!is_number(*r->p))
+		return bad_plain_type(r, "int32");
+	if (!cor_json_read_number(r, &text, &v, &integer))
+		return false;
+	if (!integer || v < INT32_MIN || v > INT32_MAX) {
+		r->p = from;
+		return bad_plain_type(r, "int32");
+	}
+	ret->kind = COR_INTSTR_INT;
+	ret->i = (int32_t)v;
+	return true;
+}
+
+static bool read_strings(struct cor_json_reader *r, const struct cor_field *f,
+		struct cor_any_list *l) {
+	bool first = true;
+	if (*r->p != '[')
+		return bad_field_type(r, f, true);
+	cor_list_set_empty(l);
+	while (cor_json_next_element(r, &first)) {
+		struct cor_str *s = cor_list_push(r->arena, l, sizeof(*s));
+		if (!s)
+			return cor_json_bad_limit(r);
+		if (*r->p == 'n') {
+			if (!cor_json_read_word(r, "null", 4))
+				return false;
+			*s = COR_STR("");
+		} else if (*r->p != '"') {
+			return cor_json_bad_type(r, r->p, "string");
+		} else if (!cor_json_read_str(r, s)) {
+			return false;
+		}
+	}
+	return r->code == 0;
+}
+
+/* One value that is not null, to where it belongs. */
+static bool read_value(struct cor_json_reader *r, const struct cor_field *f, void *at) {
+	int64_t v;
+	bool ok;
+	switch ((enum cor_field_kind)f->kind) {
+	case COR_FK_STRING:
+		if (__builtin_expect(*r->p != '"', 0))
+			return bad_field_type(r, f, true);
+		return cor_json_read_str(r, (struct cor_str *)at);
+	case COR_FK_MESSAGE:
+		return read_message(r, f->sub, at);
+	case COR_FK_INT32:
+		ok = read_int(r, f, INT32_MIN, INT32_MAX, &v);
+		if (ok)
+			*(cor_any_i32 *)at = (int32_t)v;
+		return ok;
+	case COR_FK_INT64:
+		return read_int(r, f, INT64_MIN, INT64_MAX, (int64_t *)at);
+	case COR_FK_BOOL:
+		return read_bool(r, f, (bool *)at);
+	case COR_FK_DOUBLE:
+		return read_double(r, f, (double *)at);
+	case COR_FK_TIME:
+		return read_time(r, false, (cor_time *)at);
+	case COR_FK_MICROTIME:
+		return read_time(r, true, (cor_time *)at);
+	case COR_FK_QUANTITY:
+		return read_quantity(r, (struct cor_str *)at);
+	case COR_FK_DURATION:
+		return read_duration(r, (struct cor_str *)at);
+	case COR_FK_BYTES:
+		return read_bytes(r, f, (struct cor_str *)at);
+	case COR_FK_RAW:
+		return cor_json_skip(r, (struct cor_str *)at);
+	case COR_FK_INTSTR:
+		return read_intstr(r, at);
+	case COR_FK_STRINGS:
+		return read_strings(r, f, at);
+	case COR_FK_MAX:
+		break;
+	}
+	return cor_json_bad_limit(r);
+}
+
+static bool read_list(struct cor_json_reader *r, const struct cor_field *f,
+		struct cor_any_list *l) {
+	struct cor_json_step step = { .up = r->path };
+	bool first = true;
+	if (*r->p != '[')
+		return bad_field_type(r, f, false);
+	cor_list_set_empty(l);
+	r->path = &step;
+	for (; cor_json_next_element(r, &first); step.index++) {
+		void *e = cor_list_push(r->arena, l, f->elem_size);
+		if (!e)
+			return cor_json_bad_limit(r);
+		if (*r->p == 'n') {
+			if (!cor_json_read_word(r, "null", 4))
+				return false;
+			if (f->kind == COR_FK_STRING)
+				*(struct cor_str *)e = COR_STR("");
+		} else if (!read_value(r, f, e)) {
+			return false;
+		}
+	}
+	r->path = step.up;
+	return r->code == 0;
+}
+
+static void note_duplicate(void *arg, struct cor_str key) {
+	cor_json_note(arg, "duplicate field", key);
+}
+
+static bool read_map(struct cor_json_reader *r, const struct cor_field *f, struct cor_any_list *m) {
+	struct cor_json_step step = { .up = r->path };
+	bool first = true, sorted = true;
+	struct cor_str key, last = { NULL, 0 };
+	if (*r->p != '{')
+		return bad_field_type(r, f, false);
+	cor_list_set_empty(m);
+	r->path = &step;
+	while (cor_json_next_member(r, &first, &key)) {
+		char *e = cor_list_push(r->arena, m, f->elem_size);
+		if (!e)
+			return cor_json_bad_limit(r);
+		step.name = key;
+		sorted &= last.p == NULL || cor_str_cmp(last, key) < 0;
+		last = key;
+		*(struct cor_str *)(void *)e = key;
+		if (*r->p == 'n') {
+			if (!cor_json_read_word(r, "null", 4))
+				return false;
+		} else if (!read_value(r, f, e + COR_ENTRY_VALUE)) {
+			return false;
+		}
+	}
+	r->path = step.up;
+	if (r->code)
+		return false;
+	if (!sorted && !cor_map_sort(r->arena, m, f->elem_size, note_duplicate, r))
+		return cor_json_bad_limit(r);
+	return true;
+}
+
+/* null: what can be absent becomes so, what cannot stays as it is. */
+static bool read_null(struct cor_json_reader *r, const struct cor_field *f, void *at) {
+	if (!cor_json_read_word(r, "null", 4))
+		return false;
+	if (f->shape != COR_FS_ONE)
+		*(struct cor_any_list *)at = (struct cor_any_list){ NULL, 0 };
+	else if (!(f->flags & COR_FF_POINTER))
+		return true;
+	else if (cor_kind_boxed(f->kind))
+		*(cor_any_ptr *)at = NULL;
+	else
+		memset(at, 0, cor_kind_size(f));
+	return true;
+}
+
+static bool read_field(struct cor_json_reader *r, const struct cor_field *f, void *at) {
+	if (__builtin_expect(*r->p == 'n', 0))
+		return read_null(r, f, at);
+	if (f->shape == COR_FS_LIST)
+		return read_list(r, f, at);
+	if (f->shape == COR_FS_MAP)
+		return read_map(r, f, at);
+	if (f->kind == COR_FK_STRING) {
+		if (!read_value(r, f, at))
+			return false;
+		/* Where empty and absent are the same, absent is the one form. */
+		if (((struct cor_str *)at)->n == 0 && !(f->flags & COR_FF_POINTER))
+			((struct cor_str *)at)->p = NULL;
+		return true;
+	}
+	if ((f->flags & COR_FF_POINTER) && cor_kind_boxed(f->kind)) {
+		cor_any_ptr *box = at;
+		if (!*box)
+			*box = cor_arena_alloc(r->arena, cor_kind_size(f));
+		if (!*box)
+			return cor_json_bad_limit(r);
+		at = *box;
+	}
+	return read_value(r, f, at);
+}
+
+/* JSONSchemaPropsOr...: an object is the schema, anything else the other thing. */
+static bool read_union(struct cor_json_reader *r, const struct cor_type *t, void *obj) {
+	const struct cor_field *schema = cor_type_field(t, COR_STR("schema"));
+	const struct cor_field *other = &t->fields[schema == &t->fields[0] ? 1 : 0];
+	void *at = cor_field_at(other, obj);
+	if (*r->p == '{') {
+		if (t->union_kind == COR_UNION_BOOL)
+			*(cor_any_bool *)at = true;
+		return read_field(r, schema, cor_field_at(schema, obj));
+	}
+	if (t->union_kind == COR_UNION_BOOL ? *r->p != 't' && *r->p != 'f' : *r->p != '[')
+		return cor_json_bad_value(r, r->p, t->union_kind == COR_UNION_BOOL ?
+			"boolean or JSON schema expected" : "array or JSON schema expected");
+	return read_field(r, other, at);
+}
+
+static inline const struct cor_field *find_field(const struct cor_type *t, struct cor_str key) {
+	uint32_t h = cor_field_hash(key.p, key.n) & t->slot_mask;
+	for (;; h = (h + 1) & t->slot_mask) {
+		uint8_t i = t->slots[h];
+		if (i == COR_NO_FIELD)
+			return NULL;
+		const struct cor_field *f = &t->fields[i];
+		if (f->json_n == key.n && memcmp(f->json, key.p, key.n) == 0)
+			return f;
+	}
+}
+
+static bool read_message(struct cor_json_reader *r, const struct cor_type *t, void *obj) {
+	struct cor_json_step step = { .up = r->path, .owner = t };
+	uint64_t seen[4] = { 0 };
+	bool first = true;
+	if (__builtin_expect(t->union_kind, 0))
+		return read_union(r, t, obj);
+	if (*r->p != '{') {
+		struct cor_field f = { .kind = COR_FK_MESSAGE, .sub = t };
+		return bad_field_type(r, &f, true);
+	}
+	if (++r->depth > COR_CODEC_DEPTH_MAX)
+		return cor_json_bad_limit(r);
+	while (cor_json_next_member(r, &first, &step.name)) {
+		const struct cor_field *f = find_field(t, step.name);
+		if (__builtin_expect(!f, 0)) {
+			cor_json_note(r, "unknown field", step.name);
+			if (!cor_json_skip(r, NULL))
+				return false;
+			continue;
+		}
+		size_t i = (size_t)(f - t->fields);
+		uint64_t bit = (uint64_t)1 << (i & 63);
+		if (__builtin_expect((seen[i >> 6] & bit) != 0, 0))
+			cor_json_note(r, "duplicate field", step.name);
+		seen[i >> 6] |= bit;
+		r->path = &step;
+		if (!read_field(r, f, cor_field_at(f, obj)))
+			return false;
+		r->path = step.up;
+	}
+	r->depth--;
+	return r->code == 0;
+}
+
+static int finish(struct cor_json_reader *r) {
+	if (r->code)
+		return r->code;
+	r->p = cor_skip_space(r->p, r->end);
+	if (r->p != r->end) {
+		(void)cor_json_bad_char(r, "after top-level value");
+		return r->code;
+	}
+	return 0;
+}
+
+int cor_json_decode(const struct cor_type *t, struct cor_str json, void *obj,
+		struct cor_decode *d, struct cor_err *err) {
+	struct cor_json_reader r = { .p = json.p, .end = json.p + json.n, .start = json.p,
+		.arena = d->arena, .opts = d, .err = err };
+	char c;
+	if (cor_json_peek(&r, &c) && c == 'n')
+		(void)cor_json_read_word(&r, "null", 4);
+	else if (!r.code)
+		(void)read_message(&r, t, obj);
+	return finish(&r);
+}
+
+int cor_json_decode_new(const struct cor_type *t, struct cor_str json, void **ret,
+		struct cor_decode *d, struct cor_err *err) {
+	void *obj = cor_arena_alloc(d->arena, t->size);
+	if (!obj)
+		return cor_fail(err, COR_E_LIMIT, "the object is too large to decode");
+	int r = cor_json_decode(t, json, obj, d, err);
+	if (r == 0)
+		*ret = obj;
+	return r;
+}
+
+int cor_json_typemeta(struct cor_str json, struct cor_arena *a, struct cor_str *ret_api_version,
+		struct cor_str *ret_kind, struct cor_err *err) {
+	struct cor_json_reader r = { .p = json.p, .end = json.p + json.n, .start = json.p, .arena = a,
+		.err = err };
+	struct cor_str key, *at;
+	bool first = true;
+	char c;
+	*ret_api_version = *ret_kind = (struct cor_str){ NULL, 0 };
+	if (!cor_json_peek(&r, &c))
+		return r.code;
+	if (c != '{') {
+		(void)cor_json_bad_type(&r, r.p, "struct { APIVersion string; Kind string }");
+		return r.code;
+	}
+	while ((!ret_api_version->p || !ret_kind->p) && cor_json_next_member(&r, &first, &key)) {
+		at = cor_str_eq(key, COR_STR("apiVersion")) ? ret_api_version :
+			cor_str_eq(key, COR_STR("kind")) ? ret_kind : NULL;
+		if (at && *r.p == '"' ? !cor_json_read_str(&r, at) : !cor_json_skip(&r, NULL))
+			break;
+	}
+	return r.code;
+}
