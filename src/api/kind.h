@@ -13,7 +13,9 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/time.h"
+#include "codec/names.h"
 #include "codec/type.h"
+#include "gen/resources.h"
 
 struct cor_registry;
 struct cor_field_errors;        /* field_errors.h */
@@ -75,8 +77,8 @@ struct cor_kind_ops {
 	void (*validate)(struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *errs);
 	void (*validate_update)(struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *errs);
 	void (*validate_status)(struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *errs);
-	/* metadata.name: the message of the broken rule, or NULL (names.h); NULL = DNS subdomain. */
-	const char *(*name_rule)(struct cor_str name, bool prefix);
+	/* metadata.name: what is broken (a cor_name_* of names.h); NULL = DNS subdomain. */
+	struct cor_broken (*name_rule)(struct cor_str name, bool prefix);
 	/* Values for the field selectors in addition to metadata.name and metadata.namespace, the
 	 * same labels each time. Labels of the kind are listed in field_labels even when empty. */
 	void (*fields)(struct cor_arena *a, const void *obj, struct cor_strmap *ret);
