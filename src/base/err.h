@@ -60,14 +60,14 @@ struct cor_err {
 };
 
 /* Fill *err (may be NULL) and return code, so that one can write: return cor_fail(...). */
-int cor_fail(struct cor_err *err, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4), warn_unused_result));
+[[nodiscard]] int cor_fail(struct cor_err *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* From errno, with "what: strerror". Returns -errno. */
-int cor_fail_errno(struct cor_err *err, int errnum, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4), warn_unused_result));
+[[nodiscard]] int cor_fail_errno(struct cor_err *err, int errnum, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* A Status error: code follows from the reason. */
-int cor_fail_status(struct cor_err *err, enum cor_reason reason, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4), warn_unused_result));
+[[nodiscard]] int cor_fail_status(struct cor_err *err, enum cor_reason reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Puts "prefix: " in front of the message; keeps the code. Returns err->code. */
 int cor_wrap(struct cor_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
