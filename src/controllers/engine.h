@@ -42,6 +42,7 @@ struct cor_store *cor_plan_store(struct cor_plan *p);
 cor_time cor_plan_now(const struct cor_plan *p);
 struct cor_arena *cor_plan_arena(struct cor_plan *p);
 struct cor_world *cor_plan_world(struct cor_plan *p);
+struct cor_registry *cor_plan_registry(struct cor_plan *p);
 
 /* ---- actions ---- */
 

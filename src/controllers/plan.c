@@ -130,6 +130,10 @@ struct cor_world *cor_plan_world(struct cor_plan *p) {
 	return p->engine->world;
 }
 
+struct cor_registry *cor_plan_registry(struct cor_plan *p) {
+	return p->engine->registry;
+}
+
 /* ---- actions ---- */
 
 /* An arena that ran out makes the plan fail as a whole (engine.c looks), so callers may set

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of the table in controllers.c: one controller a file.
+#pragma once
+
+#include "controllers/engine.h"
+
+extern const struct cor_controller cor_controller_statefulset;
+extern const struct cor_controller cor_controller_replicaset;
+extern const struct cor_controller cor_controller_replicationcontroller;
+extern const struct cor_controller cor_controller_deployment;
