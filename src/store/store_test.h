@@ -21,3 +21,11 @@ void cor_backend_memory_cut(struct cor_backend *b);
 /* A second backend on the same contents, for a store that is opened after a crash. */
 struct cor_backend *cor_backend_memory_reopen(struct cor_backend *b);
 size_t cor_backend_memory_commits(struct cor_backend *b);       /* that succeeded, since open */
+
+/* Called in front of everything that changes the disk, on the worker's thread: go on (0), fail with
+ * that errno, or write half of it and fail. It may as well end the process. */
+enum cor_disk_op { COR_DISK_WRITE, COR_DISK_SYNC, COR_DISK_TRUNCATE, COR_DISK_DELETE };
+enum { COR_DISK_TORN = -1 };
+typedef int (*cor_disk_hook)(void *arg, enum cor_disk_op op, const char *path);
+/* For all SQLite backends of the process, so that it also sees how one is opened; NULL: off. */
+void cor_backend_sqlite_hook(cor_disk_hook fn, void *arg);
