@@ -288,27 +288,36 @@ def field_row(t, f, path, embedded):
     elem = "0" if f.shape == "ONE" else "sizeof(*((%s *)0)->%s.p)" % (t.c, path)
     sub = "&cor_type_%s" % f.type.c if f.type else "NULL"
     number = 0 if embedded else f.number
-    return "\t{ %s, %d, COR_FK_%s, COR_FS_%s, %d, %s,\n\t\toffsetof(%s, %s), %s, %s, %s }," % (
-        cstr(f.name), len(f.name), s[0] if s else "MESSAGE", f.shape, number,
+    return "\t{ %#x, %s, %d, COR_FK_%s, COR_FS_%s, %d, %s,\n\t\toffsetof(%s, %s), %s, %s, %s }," % (
+        prefix(f.name), cstr(f.name), len(f.name), s[0] if s else "MESSAGE", f.shape, number,
         flags(t, f, embedded), t.c, path, elem, sub, info(f))
 
 
-def field_hash(name):
-    b = name.encode()
-    return len(b) + 5 * b[0] + 17 * b[-1] + 7 * b[len(b) // 2]
+def prefix(name):
+    return int.from_bytes(name.encode()[:8], "little")
 
 
 def hash_slots(names):
-    size = 4
-    while size < 2 * len(names):
-        size *= 2
-    slots = [255] * size
+    """(slots, shift, multiplier), see type.h. Multipliers are tried until no two prefixes meet in
+    a slot; the few names that share a prefix stand next to each other."""
+    prefixes = {prefix(name) for _, name in names}
+    bits, mul, tries = 2, 0x9e3779b97f4a7c15, 0
+    while 1 << bits < 2 * len(names):
+        bits += 1
+    while len({(p * mul % 2 ** 64) >> (64 - bits) for p in prefixes}) < len(prefixes):
+        mul = (mul * 6364136223846793005 + 1442695040888963407) % 2 ** 64 | 1
+        tries += 1
+        if tries % 200 == 0:
+            bits += 1
+    slots = [255] * (1 << bits)
     for i, name in names:
-        h = field_hash(name) & (size - 1)
+        h = (prefix(name) * mul % 2 ** 64) >> (64 - bits)
         while slots[h] != 255:
-            h = (h + 1) & (size - 1)
+            h = (h + 1) & (len(slots) - 1)
         slots[h] = i
-    return slots
+    if bits > 8:
+        raise SchemaError("no good hash of " + ", ".join(n for _, n in names))
+    return slots, 64 - bits, mul
 
 
 def byte_array(name, values):
@@ -326,8 +335,9 @@ def type_table(t):
     if t.kind:
         for name in ("kind", "apiVersion"):
             json_names.append((len(rows), name))
-            rows.append('\t{ "%s", %d, COR_FK_STRING, COR_FS_ONE, 0, COR_FF_TYPEMETA,\n'
-                        '\t\toffsetof(%s, %s), 0, NULL, &no_info },' % (name, len(name), t.c, name))
+            rows.append('\t{ %#x, "%s", %d, COR_FK_STRING, COR_FS_ONE, 0, COR_FF_TYPEMETA,\n'
+                        '\t\toffsetof(%s, %s), 0, NULL, &no_info },' % (
+                            prefix(name), name, len(name), t.c, name))
     for f, path, embedded in flat_fields(t):
         if not f.inline:
             json_names.append((len(rows), f.name))
@@ -336,9 +346,9 @@ def type_table(t):
                 raise SchemaError("%s: number %d twice" % (t.full, f.number))
             numbers[f.number] = len(rows)
         rows.append(field_row(t, f, path, embedded))
-    if len({n for _, n in json_names}) != len(json_names) or len(rows) > 254:
+    if len({n for _, n in json_names}) != len(json_names) or len(rows) > 64:
         raise SchemaError("%s: a name twice, or too many fields" % t.full)
-    slots = hash_slots(json_names)
+    slots, shift, mul = hash_slots(json_names)
     top = max(numbers, default=0)
     if top > 255:
         raise SchemaError("%s: number above 255" % t.full)
@@ -359,9 +369,10 @@ def type_table(t):
             "\t.flags = %s," % (" | ".join("COR_TF_" + x for x in tf) or "0"),
             "\t.fields = %s, .slots = s_%s, .numbers = n_%s, .proto_order = o_%s," % (
                 "f_" + t.c if rows else "NULL", t.c, t.c, t.c),
-            "\t.nfields = %d, .slot_mask = %d, .max_number = %d, .nproto = %d," % (
-                len(rows), len(slots) - 1, top, len(numbers)),
-            "\t.union_kind = COR_UNION_%s," % t.attrs.get("union", "none").upper(),
+            "\t.nfields = %d, .slot_mask = %d, .slot_shift = %d, .max_number = %d, .nproto = %d," % (
+                len(rows), len(slots) - 1, shift, top, len(numbers)),
+            "\t.union_kind = COR_UNION_%s, .slot_mul = %#x," % (
+                t.attrs.get("union", "none").upper(), mul),
             "\t.group = %s, .version = %s, .kind = %s, .description = %s," % (
                 cstr(p.group), cstr(p.version), cstr(kind), cstr(t.description)), "};", ""]
     return out

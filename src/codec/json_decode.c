@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON into typed structs. One pass, driven by the field tables: a member's name is hashed, its
 // field found, its value read straight to its place.
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@
 
 static bool read_message(struct cor_json_reader *r, const struct cor_type *t, void *obj);
 
+__attribute__((cold, noinline))
 static bool bad_field_type(struct cor_json_reader *r, const struct cor_field *f, bool element) {
 	char type[128];
 	cor_json_go_type(f, element, type, sizeof(type));
@@ -17,6 +19,7 @@ static bool bad_field_type(struct cor_json_reader *r, const struct cor_field *f,
 }
 
 /* Types with a decoder of their own in Go report without the field. */
+__attribute__((cold, noinline))
 static bool bad_plain_type(struct cor_json_reader *r, const char *type) {
 	r->path = NULL;
 	return cor_json_bad_type(r, r->p, type);
@@ -35,9 +38,20 @@ static bool is_number(char c) {
 
 static bool read_int(struct cor_json_reader *r, const struct cor_field *f, int64_t min, int64_t max,
 		int64_t *ret) {
-	const char *from = r->p;
+	const char *from = r->p, *p = from;
 	struct cor_str text;
 	bool integer;
+	/* up to nine digits without a leading zero and something that ends them: nearly all */
+	uint32_t small = 0;
+	if (*p != '0' && r->end - p > 10) {
+		while (p - from < 9 && *p >= '0' && *p <= '9')
+			small = small * 10 + (uint32_t)(*p++ - '0');
+		if (p > from && (*p == ',' || *p == '}' || *p == ']')) {
+			*ret = small;
+			r->p = p;
+			return true;
+		}
+	}
 	if (!is_number(*r->p))
 		return bad_field_type(r, f, true);
 	if (!cor_json_read_number(r, &text, ret, &integer))
@@ -232,6 +246,43 @@ static bool read_value(struct cor_json_reader *r, const struct cor_field *f, voi
 	return cor_json_bad_limit(r);
 }
 
+/* The next member of an object. Here only the form our own encoder writes, without white space
+ * and escapes in the name; cor_json_next_member does the rest. */
+static inline bool next_member(struct cor_json_reader *r, bool *first, struct cor_str *ret_key) {
+	const char *p = r->p, *end = r->end;
+	if (__builtin_expect(end - p >= 2, 1)) {
+		if (*p == '}' && !*first) {
+			r->p = p + 1;
+			return false;
+		}
+		if (p[1] == '"' && (*p == ',' || *first)) {
+			const char *q = cor_scan_plain(p + 2, end);
+			if (__builtin_expect(end - q >= 3 && q[0] == '"' && q[1] == ':' && q[2] > ' ', 1)) {
+				*ret_key = (struct cor_str){ p + 2, (size_t)(q - p - 2) };
+				r->p = q + 2;
+				*first = false;
+				return true;
+			}
+		}
+	}
+	return cor_json_next_member(r, first, ret_key);
+}
+
+static inline bool next_element(struct cor_json_reader *r, bool *first) {
+	const char *p = r->p;
+	if (__builtin_expect(r->end - p >= 2, 1) && !*first) {
+		if (*p == ']') {
+			r->p = p + 1;
+			return false;
+		}
+		if (*p == ',' && p[1] > ' ' && p[1] != ']') {
+			r->p = p + 1;
+			return true;
+		}
+	}
+	return cor_json_next_element(r, first);
+}
+
 static bool read_list(struct cor_json_reader *r, const struct cor_field *f,
 		struct cor_any_list *l) {
 	struct cor_json_step step = { .up = r->path };
@@ -240,7 +291,7 @@ static bool read_list(struct cor_json_reader *r, const struct cor_field *f,
 		return bad_field_type(r, f, false);
 	cor_list_set_empty(l);
 	r->path = &step;
-	for (; cor_json_next_element(r, &first); step.index++) {
+	for (; next_element(r, &first); step.index++) {
 		void *e = cor_list_push(r->arena, l, f->elem_size);
 		if (!e)
 			return cor_json_bad_limit(r);
@@ -269,7 +320,7 @@ static bool read_map(struct cor_json_reader *r, const struct cor_field *f, struc
 		return bad_field_type(r, f, false);
 	cor_list_set_empty(m);
 	r->path = &step;
-	while (cor_json_next_member(r, &first, &key)) {
+	while (next_member(r, &first, &key)) {
 		char *e = cor_list_push(r->arena, m, f->elem_size);
 		if (!e)
 			return cor_json_bad_limit(r);
@@ -307,21 +358,26 @@ static bool read_null(struct cor_json_reader *r, const struct cor_field *f, void
 	return true;
 }
 
+static inline bool read_text(struct cor_json_reader *r, const struct cor_field *f,
+		struct cor_str *at) {
+	if (!cor_json_read_str(r, at))
+		return false;
+	/* Where empty and absent are the same, absent is the one form. */
+	if (at->n == 0 && !(f->flags & COR_FF_POINTER))
+		at->p = NULL;
+	return true;
+}
+
 static bool read_field(struct cor_json_reader *r, const struct cor_field *f, void *at) {
-	if (__builtin_expect(*r->p == 'n', 0))
+	char c = *r->p;
+	if (c == '"' && f->kind == COR_FK_STRING && f->shape == COR_FS_ONE)
+		return read_text(r, f, at);
+	if (__builtin_expect(c == 'n', 0))
 		return read_null(r, f, at);
 	if (f->shape == COR_FS_LIST)
 		return read_list(r, f, at);
 	if (f->shape == COR_FS_MAP)
 		return read_map(r, f, at);
-	if (f->kind == COR_FK_STRING) {
-		if (!read_value(r, f, at))
-			return false;
-		/* Where empty and absent are the same, absent is the one form. */
-		if (((struct cor_str *)at)->n == 0 && !(f->flags & COR_FF_POINTER))
-			((struct cor_str *)at)->p = NULL;
-		return true;
-	}
 	if ((f->flags & COR_FF_POINTER) && cor_kind_boxed(f->kind)) {
 		cor_any_ptr *box = at;
 		if (!*box)
@@ -330,10 +386,11 @@ static bool read_field(struct cor_json_reader *r, const struct cor_field *f, voi
 			return cor_json_bad_limit(r);
 		at = *box;
 	}
-	return read_value(r, f, at);
+	return f->kind == COR_FK_MESSAGE ? read_message(r, f->sub, at) : read_value(r, f, at);
 }
 
 /* JSONSchemaPropsOr...: an object is the schema, anything else the other thing. */
+__attribute__((noinline))
 static bool read_union(struct cor_json_reader *r, const struct cor_type *t, void *obj) {
 	const struct cor_field *schema = cor_type_field(t, COR_STR("schema"));
 	const struct cor_field *other = &t->fields[schema == &t->fields[0] ? 1 : 0];
@@ -349,43 +406,103 @@ static bool read_union(struct cor_json_reader *r, const struct cor_type *t, void
 	return read_field(r, other, at);
 }
 
-static inline const struct cor_field *find_field(const struct cor_type *t, struct cor_str key) {
-	uint32_t h = cor_field_hash(key.p, key.n) & t->slot_mask;
-	for (;; h = (h + 1) & t->slot_mask) {
+/* Whether two names of n bytes that share their first eight are the same. */
+static inline bool same_rest(const char *a, const char *b, size_t n) {
+	uint64_t x, y;
+	if (n <= 8)
+		return true;
+	if (n > 16)
+		return memcmp(a + 8, b + 8, n - 8) == 0;
+	memcpy(&x, a + n - 8, 8);
+	memcpy(&y, b + n - 8, 8);
+	return x == y;
+}
+
+/* The field whose name stands at p, with a quote and a colon behind it; NULL when there is none,
+ * or the name is written with escapes or with white space behind. At least 16 bytes follow p. */
+static inline const struct cor_field *match_name(const struct cor_type *t, const char *p,
+		const char *end) {
+	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+	uint64_t v, quotes, prefix;
+	memcpy(&v, p, 8);
+	v = le64toh(v);
+	quotes = v ^ (ones * '"');
+	quotes = (quotes - ones) & ~quotes & high;
+	/* what is below the first quote, or all of it */
+	prefix = quotes ? v & (((quotes & -quotes) >> 7) - 1) : v;
+	for (size_t h = (prefix * t->slot_mul) >> t->slot_shift;; h = (h + 1) & t->slot_mask) {
 		uint8_t i = t->slots[h];
 		if (i == COR_NO_FIELD)
 			return NULL;
 		const struct cor_field *f = &t->fields[i];
-		if (f->json_n == key.n && memcmp(f->json, key.p, key.n) == 0)
+		size_t n = f->json_n;
+		if (f->prefix != prefix || (size_t)(end - p) < n + 3)
+			continue;
+		if (p[n] == '"' && p[n + 1] == ':' && same_rest(p, f->json, n))
 			return f;
 	}
 }
 
+__attribute__((cold, noinline))
+static bool read_unknown(struct cor_json_reader *r, struct cor_str key) {
+	cor_json_note(r, "unknown field", key);
+	return cor_json_skip(r, NULL);
+}
+
+__attribute__((cold, noinline))
+static bool bad_message(struct cor_json_reader *r, const struct cor_type *t) {
+	struct cor_field f = { .kind = COR_FK_MESSAGE, .sub = t };
+	return bad_field_type(r, &f, true);
+}
+
+/* The next member's field and, at r->p, its value. False at the end or on error. A member whose
+ * field is not known comes out as NULL. */
+static inline bool next_field(struct cor_json_reader *r, const struct cor_type *t, bool *first,
+		struct cor_str *ret_key, const struct cor_field **ret) {
+	const char *p = r->p;
+	if (__builtin_expect(r->end - p >= 18, 1)) {
+		if (*p == '}' && !*first) {
+			r->p = p + 1;
+			return false;
+		}
+		if (p[1] == '"' && (*p == ',' || *first)) {
+			const struct cor_field *f = match_name(t, p + 2, r->end);
+			if (f && p[f->json_n + 4] > ' ') {
+				*ret_key = (struct cor_str){ f->json, f->json_n };
+				r->p = p + f->json_n + 4;
+				*first = false;
+				*ret = f;
+				return true;
+			}
+		}
+	}
+	if (!cor_json_next_member(r, first, ret_key))
+		return false;
+	*ret = cor_type_field(t, *ret_key);
+	return true;
+}
+
 static bool read_message(struct cor_json_reader *r, const struct cor_type *t, void *obj) {
 	struct cor_json_step step = { .up = r->path, .owner = t };
-	uint64_t seen[4] = { 0 };
+	const struct cor_field *f;
+	uint64_t seen = 0;              /* the generator allows 64 fields */
 	bool first = true;
 	if (__builtin_expect(t->union_kind, 0))
 		return read_union(r, t, obj);
-	if (*r->p != '{') {
-		struct cor_field f = { .kind = COR_FK_MESSAGE, .sub = t };
-		return bad_field_type(r, &f, true);
-	}
+	if (__builtin_expect(*r->p != '{', 0))
+		return bad_message(r, t);
 	if (++r->depth > COR_CODEC_DEPTH_MAX)
 		return cor_json_bad_limit(r);
-	while (cor_json_next_member(r, &first, &step.name)) {
-		const struct cor_field *f = find_field(t, step.name);
+	while (next_field(r, t, &first, &step.name, &f)) {
 		if (__builtin_expect(!f, 0)) {
-			cor_json_note(r, "unknown field", step.name);
-			if (!cor_json_skip(r, NULL))
+			if (!read_unknown(r, step.name))
 				return false;
 			continue;
 		}
-		size_t i = (size_t)(f - t->fields);
-		uint64_t bit = (uint64_t)1 << (i & 63);
-		if (__builtin_expect((seen[i >> 6] & bit) != 0, 0))
+		uint64_t bit = (uint64_t)1 << (f - t->fields);
+		if (__builtin_expect((seen & bit) != 0, 0))
 			cor_json_note(r, "duplicate field", step.name);
-		seen[i >> 6] |= bit;
+		seen |= bit;
 		r->path = &step;
 		if (!read_field(r, f, cor_field_at(f, obj)))
 			return false;

@@ -14,6 +14,7 @@ static const i128 NANO = 1000000000;
 /* What the text says, before it becomes a number. */
 struct parts {
 	bool negative;
+	bool plain;                     /* neither sign nor zeros in front */
 	struct cor_str num;             /* digits before the point, no leading zeros but "0" */
 	struct cor_str denom;           /* digits after it */
 	enum cor_quantity_format format;
@@ -81,6 +82,7 @@ static int split(struct cor_str s, struct parts *q, struct cor_err *err) {
 		return cor_fail(err, COR_E_PARSE, "unable to parse numeric part of quantity");
 	size_t point = cor_str_chr(number, '.');
 	q->num = cor_str_sub(number, 0, point);
+	q->plain = digits == 0 && number.p[0] != '0';
 	q->denom = point < number.n ? cor_str_sub(number, point + 1, number.n) : COR_STR("");
 	while (q->num.n && q->num.p[0] == '0')
 		q->num = cor_str_sub(q->num, 1, q->num.n);
@@ -91,15 +93,17 @@ static int split(struct cor_str s, struct parts *q, struct cor_err *err) {
 	return 0;
 }
 
-/* True when the text already has the form upstream leaves alone. */
+/* True when the text already has the form upstream leaves alone, or that it would print. */
 static bool keeps_text(const struct parts *q) {
 	size_t digits = q->num.n + q->denom.n;
 	if (q->format == COR_QUANTITY_BINARY) {
 		int v = 0;
 		for (size_t i = 0; i < q->num.n; i++)
-			v = (v * 10 + (q->num.p[i] - '0')) % 8;
-		/* upstream's estimate of the decimal digits that fit */
-		return q->denom.n == 0 && v != 0 && (int)q->num.n <= 14 - q->exponent * 3 / 10;
+			v = (v * 10 + (q->num.p[i] - '0')) % 1024;
+		/* upstream leaves what 8 does not divide, and prints the same of the others but for
+		 * signs and zeros in front; the third is its estimate of the digits that fit */
+		return q->denom.n == 0 && (v % 8 != 0 || (v != 0 && q->plain)) &&
+			(int)q->num.n <= 14 - q->exponent * 3 / 10;
 	}
 	struct cor_str last = q->denom.n ? q->denom : q->num;
 	bool thousands = digits >= 3 && (last.n >= 3 ? cor_str_ends(last, COR_STR("000")) :

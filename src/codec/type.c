@@ -41,7 +41,10 @@ const struct cor_type *cor_type_gvk(struct cor_str group, struct cor_str version
 const struct cor_field *cor_type_field(const struct cor_type *t, struct cor_str json_name) {
 	if (json_name.n == 0 || json_name.n > 255)
 		return NULL;
-	uint32_t h = cor_field_hash(json_name.p, json_name.n) & t->slot_mask;
+	uint64_t prefix = 0;
+	for (size_t i = 0; i < json_name.n && i < 8; i++)
+		prefix |= (uint64_t)(unsigned char)json_name.p[i] << (8 * i);
+	size_t h = (prefix * t->slot_mul) >> t->slot_shift;
 	for (; t->slots[h] != COR_NO_FIELD; h = (h + 1) & t->slot_mask) {
 		const struct cor_field *f = &t->fields[t->slots[h]];
 		if (f->json_n == json_name.n && memcmp(f->json, json_name.p, json_name.n) == 0)

@@ -74,6 +74,7 @@ struct cor_field_info {
 };
 
 struct cor_field {
+	uint64_t prefix;                /* of the JSON name: its first eight bytes as a number */
 	const char *json;               /* JSON name, NUL-terminated */
 	uint8_t json_n;
 	uint8_t kind;                   /* enum cor_field_kind, of the element for lists and maps */
@@ -104,14 +105,17 @@ struct cor_type {
 	uint32_t size;
 	uint32_t flags;                 /* enum cor_type_flags */
 	const struct cor_field *fields; /* in the order in which JSON is written */
-	const uint8_t *slots;           /* hash of the JSON name -> index, COR_NO_FIELD = free */
+	const uint8_t *slots;           /* hash of JSON names -> index, COR_NO_FIELD = free */
 	const uint8_t *numbers;         /* protobuf number -> index; max_number + 1 entries */
 	const uint8_t *proto_order;     /* indices by ascending number, nproto entries */
-	uint8_t nfields;
-	uint8_t slot_mask;
+	uint8_t nfields;                /* at most 64 */
+	uint8_t slot_mask, slot_shift;
 	uint8_t max_number;
 	uint8_t nproto;
 	uint8_t union_kind;             /* enum cor_union */
+	/* Names are found by their first eight bytes (zero-padded, the first one lowest):
+	 * prefix * slot_mul >> slot_shift is the first slot to look at, the next ones follow. */
+	uint64_t slot_mul;
 	const char *group;              /* of a kind; for meta kinds "meta.k8s.io", see cor_type_gvk */
 	const char *version;
 	const char *kind;               /* "" when it is no kind */
@@ -128,12 +132,6 @@ const struct cor_type *cor_type_gvk(struct cor_str group, struct cor_str version
 	struct cor_str kind);
 /* NULL when the type has no field of that JSON name (names are case-sensitive). */
 const struct cor_field *cor_type_field(const struct cor_type *t, struct cor_str json_name);
-
-static inline uint32_t cor_field_hash(const char *p, size_t n) {
-	if (n == 0)
-		return 0;
-	return (uint32_t)n + 5u * (uint8_t)p[0] + 17u * (uint8_t)p[n - 1] + 7u * (uint8_t)p[n / 2];
-}
 
 enum cor_verb {
 	COR_VERB_GET = 1 << 0,
