@@ -71,8 +71,6 @@ enum cor_print_flags {
 void cor_node_print(struct cor_buf *b, const struct cor_node *n, int flags);
 /* The same into an arena; absent when the arena is exhausted. */
 struct cor_str cor_node_to_str(struct cor_arena *a, const struct cor_node *n, int flags);
-/* Appends s as a JSON string with quotes; <, >, & and U+2028/9 are escaped as Go does. */
-void cor_json_quote(struct cor_buf *b, struct cor_str s);
 /* True when the whole of s is a number by the JSON grammar. */
 bool cor_json_is_number(struct cor_str s);
 

@@ -1,54 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tree to JSON text: compact or indented, in the order of the tree or sorted by key. Strings are
-// escaped exactly as Go's encoder does, so that our bytes compare equal to a Kubernetes server's.
+// escaped by the typed codec's writer, exactly as Go's encoder does.
 #include "codec/tree.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "codec/tree_priv.h"
-
-static void put_escape(struct cor_buf *b, unsigned char c) {
-	static const char shorts[128] = {
-		['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n',
-		['\r'] = 'r', ['\t'] = 't',
-	};
-	cor_buf_byte(b, '\\');
-	if (shorts[c])
-		cor_buf_byte(b, shorts[c]);
-	else
-		cor_buf_printf(b, "u%04x", c);
-}
-
-void cor_json_quote(struct cor_buf *b, struct cor_str s) {
-	const char *p = s.p, *end = s.p + s.n, *run = p;
-	cor_buf_byte(b, '"');
-	while (p < end) {
-		unsigned char c = (unsigned char)*p;
-		if (c < 0x80) {
-			if (c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&') {
-				p++;
-				continue;
-			}
-			cor_buf_add(b, run, (size_t)(p - run));
-			put_escape(b, c);
-			run = ++p;
-			continue;
-		}
-		size_t n = cor_utf8_len(p, end);
-		bool separator = n == 3 && memcmp(p, "\xe2\x80", 2) == 0 &&
-			(p[2] == '\xa8' || p[2] == '\xa9');
-		if (n > 0 && !separator) {
-			p += n;
-			continue;
-		}
-		cor_buf_add(b, run, (size_t)(p - run));
-		cor_buf_c(b, n == 0 ? "\\ufffd" : p[2] == '\xa8' ? "\\u2028" : "\\u2029");
-		run = p += n ? n : 1;
-	}
-	cor_buf_add(b, run, (size_t)(p - run));
-	cor_buf_byte(b, '"');
-}
+#include "codec/codec.h"
 
 static void indent(struct cor_buf *b, int flags, size_t depth) {
 	if (!(flags & COR_PRINT_PRETTY))
@@ -78,7 +36,7 @@ static void print_members(struct cor_buf *b, const struct cor_node *n, int flags
 		if (i > 0)
 			cor_buf_byte(b, ',');
 		indent(b, flags, depth + 1);
-		cor_json_quote(b, m->key);
+		cor_json_write_str(b, m->key);
 		cor_buf_c(b, flags & COR_PRINT_PRETTY ? ": " : ":");
 		print(b, m->value, flags, depth + 1);
 	}
@@ -93,7 +51,7 @@ static void print(struct cor_buf *b, const struct cor_node *n, int flags, size_t
 		cor_buf_str(b, n->text);
 		break;
 	case COR_NODE_STRING:
-		cor_json_quote(b, n->text);
+		cor_json_write_str(b, n->text);
 		break;
 	case COR_NODE_ARRAY:
 		cor_buf_byte(b, '[');
