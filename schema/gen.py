@@ -226,7 +226,8 @@ def header(package):
         if t.map_value:
             out.append("typedef struct %s_entry %s_entry;" % (t.c, t.c))
     for t in by_value_order(package):
-        out += ["", "struct %s {" % t.c] + struct_lines(t, 1) + ["};"]
+        out += ["", "struct %s {" % t.c] + struct_lines(t, 1) + \
+            ["} __attribute__((aligned(8)));"]
     out.append("")
     for t in package.types:
         if t.map_value:
@@ -283,14 +284,50 @@ def flags(t, f, embedded):
     return " | ".join("COR_FF_" + n for n in names) or "0"
 
 
+def padded_name(name):
+    """The name behind a quote, padded so that the encoder may copy it 16 bytes at a time."""
+    size = (len(name) + 2 + 15) // 16 * 16
+    return '"\\"%s%s" + 1' % (name, "\\0" * (size - len(name) - 2))
+
+
+# What of a value is zero when JSON omits it: (member, size); None: a rule of its own.
+OMIT_BY = {"STRING": (".n", "sizeof(size_t)"), "BYTES": (".n", "sizeof(size_t)"),
+           "RAW": (".n", "sizeof(size_t)"), "QUANTITY": (".n", "sizeof(size_t)"),
+           "DURATION": (".n", "sizeof(size_t)"), "STRINGS": (".n", "sizeof(size_t)"),
+           "BOOL": ("", "1"), "INT32": ("", "4"), "INT64": ("", "8"), "DOUBLE": ("", "8"),
+           "TIME": ("", "8"), "MICROTIME": ("", "8"), "INTSTR": (".kind", "1")}
+
+
+def omit(t, f, path):
+    """omit_at, omit_mask, keep of a field."""
+    s = f.scalar()
+    if f.inline:
+        return "0, 0, 0"
+    if "always" in f.words:
+        return "0, 0, 1"
+    if f.shape != "ONE":
+        member, size = ".n", "sizeof(size_t)"
+    elif f.pointer and (not s or s[2]):
+        member, size = "", "sizeof(void *)"
+    elif f.pointer and s[0] == "STRING":
+        member, size = ".p", "sizeof(void *)"
+    elif s:
+        member, size = OMIT_BY[s[0]]
+    else:
+        return "0, 0, 1"        # a message by value
+    at = "offsetof(%s, %s%s)" % (t.c, path, member)
+    return "COR_OMIT_AT(%s), COR_OMIT_MASK(%s, %s), 0" % (at, at, size)
+
+
 def field_row(t, f, path, embedded):
     s = f.scalar()
     elem = "0" if f.shape == "ONE" else "sizeof(*((%s *)0)->%s.p)" % (t.c, path)
     sub = "&cor_type_%s" % f.type.c if f.type else "NULL"
     number = 0 if embedded else f.number
-    return "\t{ %#x, %s, %d, COR_FK_%s, COR_FS_%s, %d, %s,\n\t\toffsetof(%s, %s), %s, %s, %s }," % (
-        prefix(f.name), cstr(f.name), len(f.name), s[0] if s else "MESSAGE", f.shape, number,
-        flags(t, f, embedded), t.c, path, elem, sub, info(f))
+    return ("\t{ %#x, %s, %d, COR_FK_%s, COR_FS_%s, %d, %s,\n\t\toffsetof(%s, %s), %s,\n"
+            "\t\t%s, %s, %s }," % (
+                prefix(f.name), padded_name(f.name), len(f.name), s[0] if s else "MESSAGE", f.shape,
+                number, flags(t, f, embedded), t.c, path, elem, omit(t, f, path), sub, info(f)))
 
 
 def prefix(name):
@@ -335,9 +372,11 @@ def type_table(t):
     if t.kind:
         for name in ("kind", "apiVersion"):
             json_names.append((len(rows), name))
-            rows.append('\t{ %#x, "%s", %d, COR_FK_STRING, COR_FS_ONE, 0, COR_FF_TYPEMETA,\n'
-                        '\t\toffsetof(%s, %s), 0, NULL, &no_info },' % (
-                            prefix(name), name, len(name), t.c, name))
+            at = "offsetof(%s, %s.n)" % (t.c, name)
+            rows.append("\t{ %#x, %s, %d, COR_FK_STRING, COR_FS_ONE, 0, COR_FF_TYPEMETA,\n"
+                        "\t\toffsetof(%s, %s), 0, COR_OMIT_AT(%s), COR_OMIT_MASK(%s, sizeof(size_t)), "
+                        "0,\n\t\tNULL, &no_info }," % (
+                            prefix(name), padded_name(name), len(name), t.c, name, at, at))
     for f, path, embedded in flat_fields(t):
         if not f.inline:
             json_names.append((len(rows), f.name))

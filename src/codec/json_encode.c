@@ -86,47 +86,86 @@ static inline bool needs_escape(char c) {
 	return cor_is_special(c) || c == '<' || c == '>' || c == '&';
 }
 
-/* Copies the plain part of s, 16 bytes at a time; the caller left room for n + 16. */
-static inline const char *copy_plain(struct writer *w, const char *s, const char *end) {
 #ifdef __SSE2__
+/* One bit for each byte that Go escapes or that may begin what it escapes. */
+static inline unsigned escape_mask(__m128i v) {
 	const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\'),
 		low = _mm_set1_epi8(0x20), lt = _mm_set1_epi8('<'), two = _mm_set1_epi8(2),
 		amp = _mm_set1_epi8('&');
-	for (; end - s >= 16; s += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)s);
-		__m128i bad = _mm_or_si128(
-			_mm_or_si128(_mm_cmplt_epi8(v, low), _mm_cmpeq_epi8(v, quote)),
-			_mm_or_si128(_mm_cmpeq_epi8(v, back), _mm_or_si128(_mm_cmpeq_epi8(v, amp),
-				/* '<' is 0x3c and '>' is 0x3e: equal when bit 1 is cleared */
-				_mm_cmpeq_epi8(_mm_andnot_si128(two, v), lt))));
-		_mm_storeu_si128((__m128i *)(void *)w->p, v);
-		unsigned mask = (unsigned)_mm_movemask_epi8(bad);
-		if (mask) {
-			w->p += __builtin_ctz(mask);
-			return s + __builtin_ctz(mask);
-		}
-		w->p += 16;
-	}
+	__m128i bad = _mm_or_si128(
+		_mm_or_si128(_mm_cmplt_epi8(v, low), _mm_cmpeq_epi8(v, quote)),
+		_mm_or_si128(_mm_cmpeq_epi8(v, back), _mm_or_si128(_mm_cmpeq_epi8(v, amp),
+			/* '<' is 0x3c and '>' is 0x3e: equal when bit 1 is cleared */
+			_mm_cmpeq_epi8(_mm_andnot_si128(two, v), lt))));
+	return (unsigned)_mm_movemask_epi8(bad);
+}
 #endif
-	while (s < end && !needs_escape(*s))
-		*w->p++ = *s++;
-	return s;
+
+/* Copies a whole text without anything to escape, in overlapping pieces; false (and o is scratch)
+ * when there is something. There is room for n + 16 at o. */
+static inline bool copy_whole(char *o, const char *s, size_t n) {
+#ifdef __SSE2__
+	if (n >= 16) {
+		for (size_t i = 0; i + 16 < n; i += 16) {
+			__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
+			_mm_storeu_si128((__m128i *)(void *)(o + i), v);
+			if (escape_mask(v))
+				return false;
+		}
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s + n - 16));
+		_mm_storeu_si128((__m128i *)(void *)(o + n - 16), v);
+		return escape_mask(v) == 0;
+	}
+	uint64_t a = 0x2020202020202020u, b = a;
+	if (n >= 8) {
+		memcpy(&a, s, 8);
+		memcpy(&b, s + n - 8, 8);
+		memcpy(o, &a, 8);
+		memcpy(o + n - 8, &b, 8);
+	} else if (n >= 4) {
+		memcpy(&a, s, 4);
+		memcpy(&b, s + n - 4, 4);
+		memcpy(o, &a, 4);
+		memcpy(o + n - 4, &b, 4);
+	} else {
+		for (size_t i = 0; i < n; i++) {
+			if (needs_escape(s[i]))
+				return false;
+			o[i] = s[i];
+		}
+		return true;
+	}
+	return escape_mask(_mm_set_epi64x((long long)b, (long long)a)) == 0;
+#else
+	for (size_t i = 0; i < n; i++) {
+		if (needs_escape(s[i]))
+			return false;
+		o[i] = s[i];
+	}
+	return true;
+#endif
 }
 
-static void put_str(struct writer *w, struct cor_str text) {
-	const char *s = text.p, *end = s + text.n;
+static void put_escaped(struct writer *w, const char *s, const char *end) {
+	while (s < end && room(w, 1)) {
+		if (needs_escape(*s))
+			put_escape(w, &s, end);
+		else
+			*w->p++ = *s++;
+	}
+	put_byte(w, '"');
+}
+
+static inline void put_str(struct writer *w, struct cor_str text) {
 	if (!room(w, text.n + 18))
 		return;
 	*w->p++ = '"';
-	for (;;) {
-		s = copy_plain(w, s, end);
-		if (s == end)
-			break;
-		put_escape(w, &s, end);
-		if (!room(w, (size_t)(end - s) + 17))
-			return;
+	if (__builtin_expect(copy_whole(w->p, text.p, text.n), 1)) {
+		w->p += text.n;
+		*w->p++ = '"';
+	} else {
+		put_escaped(w, text.p, text.p + text.n);
 	}
-	put_byte(w, '"');
 }
 
 static void put_int(struct writer *w, int64_t v) {
@@ -350,16 +389,17 @@ static inline bool is_empty(const struct cor_field *f, const void *at) {
 }
 
 static inline void put_name(struct writer *w, const struct cor_field *f, bool *first) {
-	if (!room(w, (size_t)f->json_n + 4))
+	size_t n = f->json_n + 1u;
+	if (!room(w, n + 3 + 16))
 		return;
-	if (!*first)
-		*w->p++ = ',';
+	*w->p = ',';
+	w->p += !*first;
 	*first = false;
-	*w->p++ = '"';
-	memcpy(w->p, f->json, f->json_n);
-	w->p += f->json_n;
-	*w->p++ = '"';
-	*w->p++ = ':';
+	/* the quote in front comes with the name, see type.h */
+	for (size_t i = 0; i < n; i += 16)
+		memcpy(w->p + i, f->json - 1 + i, 16);
+	memcpy(w->p + n, "\":", 2);
+	w->p += n + 2;
 }
 
 static void put_null_or_empty(struct writer *w, const struct cor_field *f, bool given) {
@@ -369,6 +409,13 @@ static void put_null_or_empty(struct writer *w, const struct cor_field *f, bool 
 		PUT(w, "[]");
 	else
 		PUT(w, "null");
+}
+
+/* True when JSON leaves the field out, except for messages by value, which put_field looks at. */
+static inline bool is_omitted(const struct cor_field *f, const void *obj) {
+	typedef uint64_t word __attribute__((may_alias));
+	uint64_t v = *(const word *)(const void *)((const char *)obj + f->omit_at);
+	return ((v & f->omit_mask) | f->keep) == 0;
 }
 
 static void put_field(struct writer *w, const struct cor_field *f, const void *at, bool *first) {
@@ -460,7 +507,7 @@ static void put_message(struct writer *w, const struct cor_type *t, const void *
 	put_byte(w, '{');
 	for (size_t i = 0; i < t->nfields; i++) {
 		const struct cor_field *f = &t->fields[i];
-		if (__builtin_expect((f->flags & COR_FF_INLINE) != 0, 0))
+		if (is_omitted(f, obj))
 			continue;
 		const void *at = cor_field_at(f, obj);
 		if (__builtin_expect(w->unversioned, 0) && f->kind == COR_FK_MESSAGE &&

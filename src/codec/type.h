@@ -63,6 +63,14 @@ enum cor_field_flags {
 	COR_FF_MAP_ATOMIC = 1 << 10,
 };
 
+/* The bytes [at, at + n) in the aligned eight bytes that hold them. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define COR_OMIT_MASK(at, n) ((~0ull >> (64 - 8 * (n))) << (8 * ((at) % 8)))
+#else
+#define COR_OMIT_MASK(at, n) ((~0ull >> (64 - 8 * (n))) << (8 * (8 - (n) - (at) % 8)))
+#endif
+#define COR_OMIT_AT(at) ((at) / 8 * 8)
+
 /* What the codec does not need while it runs. */
 struct cor_field_info {
 	const char *default_json;       /* declared default as JSON, or NULL */
@@ -75,7 +83,8 @@ struct cor_field_info {
 
 struct cor_field {
 	uint64_t prefix;                /* of the JSON name: its first eight bytes as a number */
-	const char *json;               /* JSON name, NUL-terminated */
+	const char *json;               /* JSON name, NUL-terminated; json[-1] is a quote, and the
+	                                   memory from there on is a multiple of 16 bytes */
 	uint8_t json_n;
 	uint8_t kind;                   /* enum cor_field_kind, of the element for lists and maps */
 	uint8_t shape;                  /* enum cor_field_shape */
@@ -83,6 +92,12 @@ struct cor_field {
 	uint32_t flags;                 /* enum cor_field_flags */
 	uint32_t offset;                /* in the struct */
 	uint32_t elem_size;             /* of a list element or a map entry {key, value} */
+	/* JSON leaves the field out when the bytes of omit_mask in the (aligned) eight bytes at
+	 * omit_at are all zero, unless keep is set: a test without branches. Whatever is empty by
+	 * another rule has keep set. */
+	uint32_t omit_at;
+	uint64_t omit_mask;
+	uint64_t keep;
 	const struct cor_type *sub;     /* of COR_FK_MESSAGE, else NULL */
 	const struct cor_field_info *info;      /* never NULL */
 };
