@@ -8,3 +8,4 @@ extern const struct cor_controller cor_controller_statefulset;
 extern const struct cor_controller cor_controller_replicaset;
 extern const struct cor_controller cor_controller_replicationcontroller;
 extern const struct cor_controller cor_controller_deployment;
+extern const struct cor_controller cor_controller_event_ttl;

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of all controllers. A new one is a file and a row here.
+#include "controllers/rows.h"
+
+const struct cor_controller *const cor_controllers[] = {
+	&cor_controller_statefulset,
+	&cor_controller_replicaset,
+	&cor_controller_replicationcontroller,
+	&cor_controller_event_ttl,
+	NULL,
+};

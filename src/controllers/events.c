@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kubernetes Events (facts/printing.md 4.1). The name of an event is made of what it says about whom,
+// so a repetition finds the earlier one in the store and raises its count: nothing is remembered
+// here, also not across restarts. They are removed an hour after their last occurrence.
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "codec/codec.h"
+#include "controllers/engine.h"
+#include "controllers/rows.h"
+#include "gen/core_v1.h"
+
+enum { OBJECT_NAME_MAX = 200 };
+
+static const cor_time EVENT_TTL = COR_HOUR;
+
+struct recording {
+	struct cor_op op;
+	struct cor_registry *registry;
+	struct cor_arena *arena;
+	struct core_v1_Event *event;
+	int tries;
+};
+
+static uint64_t mix(uint64_t h, struct cor_str s) {
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+	return (h ^ 0xff) * 1099511628211u;
+}
+
+static void recorded(struct cor_op *op);
+
+static void start(struct recording *r, const struct core_v1_Event *old) {
+	const struct core_v1_Event *e = r->event;
+	r->op = (struct cor_op){
+		.verb = COR_VERB_CREATE, .res = &cor_resources[COR_RES_EVENTS], .ns = e->metadata.namespace,
+		.name = e->metadata.name, .arena = r->arena, .grace_s = -1,
+		.validation = COR_VALIDATION_IGNORE, .done = recorded, .arg = r,
+	};
+	struct core_v1_Event *obj = cor_obj_dup(&cor_type_core_v1_Event, old ? old : e, r->arena);
+	if (old && obj) {
+		obj->count = old->count + 1;
+		obj->lastTimestamp = e->lastTimestamp;
+		r->op.verb = COR_VERB_UPDATE;
+	}
+	r->op.obj = obj;
+	cor_op_start(r->registry, &r->op);
+}
+
+static const struct core_v1_Event *find(struct recording *r) {
+	return cor_registry_get(r->registry, COR_RES_EVENTS, r->event->metadata.namespace,
+		r->event->metadata.name, r->arena);
+}
+
+static void recorded(struct cor_op *op) {
+	struct recording *r = op->arg;
+	/* Somebody else wrote the same one just now: count on top of his. */
+	if ((op->status == COR_E_EXISTS || op->status == COR_E_CONFLICT || op->status == COR_E_NOT_FOUND) &&
+	    ++r->tries < 3) {
+		start(r, find(r));
+		return;
+	}
+	/* A refusal (a namespace that is going) is no news. */
+	if (op->status < 0)
+		cor_debug("event about %.*s not kept: %s", COR_STR_ARG(r->event->involvedObject.name), op->err.message);
+	cor_arena_free(r->arena);
+	free(r);
+}
+
+static struct cor_str host_name(struct cor_arena *a) {
+	char name[256] = "";
+	(void)gethostname(name, sizeof(name) - 1);
+	return cor_arena_str(a, cor_str_c(name));
+}
+
+static void fill(struct core_v1_Event *e, struct cor_arena *a, const char *component, const struct cor_obj *o,
+	const struct cor_resource *res, cor_time now) {
+	char version[128];
+	size_t n = cor_type_api_version(res->type, version, sizeof(version));
+	e->involvedObject = (struct core_v1_ObjectReference){
+		.kind = cor_str_c(res->kind), .namespace = cor_arena_str(a, o->ns), .name = cor_arena_str(a, o->name),
+		.uid = cor_arena_str(a, o->uid), .apiVersion = cor_arena_str(a, (struct cor_str){ version, n }),
+		.resourceVersion = cor_arena_printf(a, "%llu", (unsigned long long)o->rev),
+	};
+	e->source.component = cor_arena_str(a, cor_str_c(component));
+	e->reportingComponent = e->source.component;
+	e->reportingInstance = host_name(a);
+	e->firstTimestamp = e->lastTimestamp = now;
+	e->count = 1;
+	uint64_t h = 14695981039346656037u;
+	const struct cor_str said[] = { e->source.component, e->involvedObject.uid, e->type, e->reason, e->message };
+	for (size_t i = 0; i < cor_countof(said); i++)
+		h = mix(h, said[i]);
+	e->metadata.namespace = o->ns.n > 0 ? e->involvedObject.namespace : COR_STR("default");
+	e->metadata.name = cor_arena_printf(a, "%.*s.%016llx",
+		(int)(o->name.n < OBJECT_NAME_MAX ? o->name.n : OBJECT_NAME_MAX), o->name.p, (unsigned long long)h);
+}
+
+void cor_event_record(struct cor_registry *registry, const char *component, enum cor_res res,
+	struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
+	struct recording *r = cor_new(struct recording);
+	r->registry = registry;
+	r->arena = cor_arena_new(1 << 20);
+	r->event = cor_arena_new_of(r->arena, struct core_v1_Event);
+	r->event->type = cor_arena_str(r->arena, cor_str_c(type));
+	r->event->reason = cor_arena_str(r->arena, cor_str_c(reason));
+	r->event->message = cor_arena_str(r->arena, cor_str_c(message));
+	fill(r->event, r->arena, component, regarding, &cor_resources[res],
+		cor_now(cor_registry_world(registry)));
+	start(r, find(r));
+}
+
+/* ---- removal ---- */
+
+static int plan_ttl(struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
+	const struct core_v1_Event *e = cor_plan_get(p, COR_RES_EVENTS, ns, name);
+	if (!e)
+		return 0;
+	cor_time last = e->lastTimestamp ? e->lastTimestamp : e->eventTime;
+	if (e->series && e->series->lastObservedTime > last)
+		last = e->series->lastObservedTime;
+	if (last < e->metadata.creationTimestamp)
+		last = e->metadata.creationTimestamp;
+	if (last + EVENT_TTL > cor_plan_now(p))
+		cor_plan_again_at(p, last + EVENT_TTL);
+	else
+		(void)cor_plan_delete(p, 0, COR_RES_EVENTS, ns, name, e->metadata.uid);
+	return 0;
+}
+
+const struct cor_controller cor_controller_event_ttl = {
+	.name = "event-ttl",
+	.res = COR_RES_EVENTS,
+	.watches = { { COR_RES_EVENTS, NULL } },
+	.n_watches = 1,
+	.plan = plan_ttl,
+};
