@@ -234,16 +234,17 @@ static int docker_layers(struct import *im, const struct cor_node *layers, struc
 static int import_docker_one(struct import *im, const struct cor_node *entry, struct cor_err *err) {
 	_cleanup_free_ struct files *f = cor_new(struct files);
 	const struct cor_node *tags = cor_node_get_c(entry, "RepoTags");
-	struct cor_str config_name = cor_node_path_str(entry, "Config"), config;
+	const char *config_name = cor_arena_cstr(im->arena, cor_node_path_str(entry, "Config"));
+	struct cor_str config;
 	struct image_new *n = new_image(im, err);
 	int r;
 
 	if (!n)
 		return COR_E_LIMIT;
 	f->im = im;
-	if (config_name.n == 0)
+	if (!config_name || !*config_name)
 		return cor_fail(err, COR_E_INVALID, "manifest.json: an entry has no Config");
-	r = cor_image_source_text(im->source, config_name.p, im->arena, &config, err);
+	r = cor_image_source_text(im->source, config_name, im->arena, &config, err);
 	if (r == 0)
 		r = docker_layers(im, cor_node_get_c(entry, "Layers"), n, f, err);
 	for (size_t i = 0; r == 0 && !im->as.p && cor_node_is(tags, COR_NODE_ARRAY) &&

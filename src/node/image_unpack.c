@@ -209,6 +209,38 @@ static char *split_base(char *path, const char **ret_parent) {
 	return slash + 1;
 }
 
+static int set_opaque(int fd, struct cor_err *err) {
+	if (fsetxattr(fd, OPAQUE, "y", 1, 0) < 0)
+		return cor_fail_errno(err, errno, "mark as opaque");
+	return 0;
+}
+
+static int open_child_dir(int parent, const char *name) {
+	return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static bool is_whiteout(const struct stat *st) {
+	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
+}
+
+/* A directory that has no entry of its own. Where a whiteout of this layer is, it hides what is
+ * below, too. */
+static int make_implied(int parent, const char *base, struct cor_err *err) {
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (mkdirat(parent, base, 0755) == 0)
+		return 0;
+	if (errno != EEXIST || fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return cor_fail_errno(err, errno, "mkdir");
+	if (!is_whiteout(&st))
+		return cor_fail_errno(err, ENOTDIR, "mkdir");
+	if (unlinkat(parent, base, 0) < 0 || mkdirat(parent, base, 0755) < 0)
+		return cor_fail_errno(err, errno, "mkdir");
+	fd = open_child_dir(parent, base);
+	return fd < 0 ? cor_fail_errno(err, errno, "open") : set_opaque(fd, err);
+}
+
 /* Opens a directory inside the root and makes what is missing on the way, as Docker does. */
 static int open_parent(struct layer *l, const char *path, struct cor_err *err) {
 	_cleanup_free_ char *copy = NULL;
@@ -217,7 +249,7 @@ static int open_parent(struct layer *l, const char *path, struct cor_err *err) {
 	if (l->parent >= 0 && strcmp(l->parent_path, path) == 0)
 		return 0;
 	fd = open_in(l->u->root, path, O_PATH | O_DIRECTORY);
-	if (fd < 0 && errno == ENOENT) {
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
 		const char *up;
 		char *base;
 
@@ -226,8 +258,9 @@ static int open_parent(struct layer *l, const char *path, struct cor_err *err) {
 		r = open_parent(l, up, err);
 		if (r < 0)
 			return r;
-		if (mkdirat(l->parent, base, 0755) < 0)
-			return cor_fail_errno(err, errno, "create directory %s", path);
+		r = make_implied(l->parent, base, err);
+		if (r < 0)
+			return cor_wrap(err, "create directory %s", path);
 		fd = open_in(l->u->root, path, O_PATH | O_DIRECTORY);
 	}
 	if (fd < 0)
@@ -247,16 +280,6 @@ static void forget_parent(struct layer *l) {
 }
 
 /* ---- what an entry becomes ---- */
-
-static int set_opaque(int fd, struct cor_err *err) {
-	if (fsetxattr(fd, OPAQUE, "y", 1, 0) < 0)
-		return cor_fail_errno(err, errno, "mark as opaque");
-	return 0;
-}
-
-static int open_child_dir(int parent, const char *name) {
-	return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
 
 /* ".wh.NAME" hides NAME of the layers below; what this layer itself has of that name stays. */
 static int whiteout(struct layer *l, const char *name, struct cor_err *err) {
@@ -280,10 +303,6 @@ static int opaque_parent(struct layer *l, struct cor_err *err) {
 	_cleanup_close_ int fd = openat(l->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? cor_fail_errno(err, errno, "open directory") : set_opaque(fd, err);
-}
-
-static bool is_whiteout(const struct stat *st) {
-	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
 }
 
 /* Makes way for an entry. *ret_keep: a directory is there and stays; *ret_hidden: a whiteout of
@@ -558,7 +577,8 @@ static int unpack_entry(struct layer *l, struct archive_entry *e, struct cor_buf
 	if (r >= 0)
 		return 0;
 	l->told = true;
-	return cor_wrap(err, "layer %u, entry %s", l->u->number, name);
+	return cor_wrap(err, "layer %u, entry %.200s%s", l->u->number, name,
+		strlen(name) > 200 ? "..." : "");
 }
 
 /* Last made, first set: setting the time of a directory changes none above it, but a path may
