@@ -4,6 +4,7 @@
 
 const struct cor_controller *const cor_controllers[] = {
 	&cor_controller_statefulset,
+	&cor_controller_deployment,
 	&cor_controller_replicaset,
 	&cor_controller_replicationcontroller,
 	&cor_controller_event_ttl,
