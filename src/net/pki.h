@@ -85,6 +85,3 @@ COR_DEFINE_CLEANUP(struct cor_jwt_key *, cor_jwt_key_free)
 /* Base64url without padding, both ways; decode is strict. */
 void cor_base64url_encode(struct cor_buf *b, struct cor_str s);
 [[nodiscard]] bool cor_base64url_decode(struct cor_buf *b, struct cor_str s);
-/* Ordinary base64 with padding. */
-void cor_base64_encode(struct cor_buf *b, struct cor_str s);
-[[nodiscard]] bool cor_base64_decode(struct cor_buf *b, struct cor_str s);
