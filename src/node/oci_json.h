@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "codec/tree.h"
+#include "codec/codec.h"
 
 static inline void cor_jw_sep(struct cor_buf *b) {
 	if (b->n && !strchr("{[:", b->p[b->n - 1]))
@@ -14,7 +14,7 @@ static inline void cor_jw_sep(struct cor_buf *b) {
 
 static inline void cor_jw_key(struct cor_buf *b, const char *key) {
 	cor_jw_sep(b);
-	cor_json_quote(b, cor_str_c(key));
+	cor_json_write_str(b, cor_str_c(key));
 	cor_buf_byte(b, ':');
 }
 
@@ -36,7 +36,7 @@ static inline void cor_jw_str(struct cor_buf *b, const char *key, struct cor_str
 		cor_jw_key(b, key);
 	else
 		cor_jw_sep(b);
-	cor_json_quote(b, value);
+	cor_json_write_str(b, value);
 }
 
 static inline void cor_jw_c(struct cor_buf *b, const char *key, const char *value) {

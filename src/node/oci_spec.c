@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "codec/tree.h"
 #include "node/oci_json.h"
 
 static const char *const capability_names[] = {

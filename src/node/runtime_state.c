@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "codec/tree.h"
 #include "node/oci_json.h"
 #include "node/runtime_priv.h"
 
