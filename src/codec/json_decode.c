@@ -358,21 +358,15 @@ static bool read_null(struct cor_json_reader *r, const struct cor_field *f, void
 	return true;
 }
 
-static inline bool read_text(struct cor_json_reader *r, const struct cor_field *f,
-		struct cor_str *at) {
-	if (!cor_json_read_str(r, at))
-		return false;
-	/* Where empty and absent are the same, absent is the one form. */
-	if (at->n == 0 && !(f->flags & COR_FF_POINTER))
-		at->p = NULL;
-	return true;
+/* Where empty and absent are the same, absent is the one form. */
+static inline void set_text(const struct cor_field *f, struct cor_str *at, struct cor_str text) {
+	if (text.n == 0 && !(f->flags & COR_FF_POINTER))
+		text.p = NULL;
+	*at = text;
 }
 
 static bool read_field(struct cor_json_reader *r, const struct cor_field *f, void *at) {
-	char c = *r->p;
-	if (c == '"' && f->kind == COR_FK_STRING && f->shape == COR_FS_ONE)
-		return read_text(r, f, at);
-	if (__builtin_expect(c == 'n', 0))
+	if (__builtin_expect(*r->p == 'n', 0))
 		return read_null(r, f, at);
 	if (f->shape == COR_FS_LIST)
 		return read_list(r, f, at);
@@ -386,7 +380,13 @@ static bool read_field(struct cor_json_reader *r, const struct cor_field *f, voi
 			return cor_json_bad_limit(r);
 		at = *box;
 	}
-	return f->kind == COR_FK_MESSAGE ? read_message(r, f->sub, at) : read_value(r, f, at);
+	if (f->kind == COR_FK_MESSAGE)
+		return read_message(r, f->sub, at);
+	if (!read_value(r, f, at))
+		return false;
+	if (f->kind == COR_FK_STRING)
+		set_text(f, at, *(struct cor_str *)at);
+	return true;
 }
 
 /* JSONSchemaPropsOr...: an object is the schema, anything else the other thing. */
@@ -418,27 +418,18 @@ static inline bool same_rest(const char *a, const char *b, size_t n) {
 	return x == y;
 }
 
-/* The field whose name stands at p, with a quote and a colon behind it; NULL when there is none,
- * or the name is written with escapes or with white space behind. At least 16 bytes follow p. */
-static inline const struct cor_field *match_name(const struct cor_type *t, const char *p,
-		const char *end) {
-	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-	uint64_t v, quotes, prefix;
+/* The field with the name of n > 0 bytes at p, or NULL; at least eight bytes follow p. */
+static inline const struct cor_field *match_name(const struct cor_type *t, const char *p, size_t n) {
+	uint64_t v, prefix;
 	memcpy(&v, p, 8);
 	v = le64toh(v);
-	quotes = v ^ (ones * '"');
-	quotes = (quotes - ones) & ~quotes & high;
-	/* what is below the first quote, or all of it */
-	prefix = quotes ? v & (((quotes & -quotes) >> 7) - 1) : v;
+	prefix = n < 8 ? v & (~(uint64_t)0 >> (64 - 8 * n)) : v;
 	for (size_t h = (prefix * t->slot_mul) >> t->slot_shift;; h = (h + 1) & t->slot_mask) {
 		uint8_t i = t->slots[h];
 		if (i == COR_NO_FIELD)
 			return NULL;
 		const struct cor_field *f = &t->fields[i];
-		size_t n = f->json_n;
-		if (f->prefix != prefix || (size_t)(end - p) < n + 3)
-			continue;
-		if (p[n] == '"' && p[n + 1] == ':' && same_rest(p, f->json, n))
+		if (f->prefix == prefix && f->json_n == n && same_rest(p, f->json, n))
 			return f;
 	}
 }
@@ -455,59 +446,80 @@ static bool bad_message(struct cor_json_reader *r, const struct cor_type *t) {
 	return bad_field_type(r, &f, true);
 }
 
-/* The next member's field and, at r->p, its value. False at the end or on error. A member whose
- * field is not known comes out as NULL. */
-static inline bool next_field(struct cor_json_reader *r, const struct cor_type *t, bool *first,
-		struct cor_str *ret_key, const struct cor_field **ret) {
-	const char *p = r->p;
-	if (__builtin_expect(r->end - p >= 18, 1)) {
-		if (*p == '}' && !*first) {
-			r->p = p + 1;
-			return false;
-		}
-		if (p[1] == '"' && (*p == ',' || *first)) {
-			const struct cor_field *f = match_name(t, p + 2, r->end);
-			if (f && p[f->json_n + 4] > ' ') {
-				*ret_key = (struct cor_str){ f->json, f->json_n };
-				r->p = p + f->json_n + 4;
-				*first = false;
-				*ret = f;
-				return true;
-			}
-		}
+/* Behind the opening brace or a value at *p: the next member, in the form our own encoder writes
+ * (no white space, no escapes in the name). Its value is then at *p; NULL when it is not of that
+ * form or the field is unknown, and cor_json_next_member has to look. */
+static inline const struct cor_field *fast_field(const struct cor_type *t, const char **p,
+		const char *end, bool first, struct cor_str *ret_key) {
+	const char *name = *p + 2;
+	if (end - name < 16 || name[-1] != '"' || (name[-2] != ',' && !first))
+		return NULL;
+	const char *q = cor_scan_quote(name, end);
+	if (__builtin_expect(end - q < 3 || q == name || q[1] != ':' || q[2] <= ' ', 0))
+		return NULL;
+	const struct cor_field *f = match_name(t, name, (size_t)(q - name));
+	if (__builtin_expect(f != NULL, 1)) {
+		*ret_key = (struct cor_str){ name, (size_t)(q - name) };
+		*p = q + 2;
 	}
-	if (!cor_json_next_member(r, first, ret_key))
-		return false;
-	*ret = cor_type_field(t, *ret_key);
-	return true;
+	return f;
 }
 
+/* Where reading goes on is kept in p, not in r->p, as long as nobody else has to know: each step
+ * waits for the last one, and a detour through memory doubles the wait. */
 static bool read_message(struct cor_json_reader *r, const struct cor_type *t, void *obj) {
 	struct cor_json_step step = { .up = r->path, .owner = t };
-	const struct cor_field *f;
+	const char *from = r->p, *p = from, *end = r->end;
 	uint64_t seen = 0;              /* the generator allows 64 fields */
-	bool first = true;
 	if (__builtin_expect(t->union_kind, 0))
 		return read_union(r, t, obj);
-	if (__builtin_expect(*r->p != '{', 0))
+	if (__builtin_expect(*p != '{', 0))
 		return bad_message(r, t);
 	if (++r->depth > COR_CODEC_DEPTH_MAX)
 		return cor_json_bad_limit(r);
-	while (next_field(r, t, &first, &step.name, &f)) {
+	for (;;) {
+		if (p < end && *p == '}' && p != from) {
+			p++;
+			break;
+		}
+		const struct cor_field *f = fast_field(t, &p, end, p == from, &step.name);
 		if (__builtin_expect(!f, 0)) {
-			if (!read_unknown(r, step.name))
-				return false;
-			continue;
+			bool first = p == from;
+			r->p = p;
+			if (!cor_json_next_member(r, &first, &step.name)) {
+				p = r->p;
+				break;
+			}
+			p = r->p;
+			f = cor_type_field(t, step.name);
+			if (!f) {
+				if (!read_unknown(r, step.name))
+					return false;
+				p = r->p;
+				continue;
+			}
 		}
 		uint64_t bit = (uint64_t)1 << (f - t->fields);
 		if (__builtin_expect((seen & bit) != 0, 0))
 			cor_json_note(r, "duplicate field", step.name);
 		seen |= bit;
+		void *at = cor_field_at(f, obj);
+		if (*p == '"' && f->kind == COR_FK_STRING && f->shape == COR_FS_ONE) {
+			const char *q = cor_scan_plain(p + 1, end);
+			if (__builtin_expect(q < end && *q == '"', 1)) {
+				set_text(f, at, (struct cor_str){ p + 1, (size_t)(q - p - 1) });
+				p = q + 1;
+				continue;
+			}
+		}
+		r->p = p;
 		r->path = &step;
-		if (!read_field(r, f, cor_field_at(f, obj)))
+		if (!read_field(r, f, at))
 			return false;
 		r->path = step.up;
+		p = r->p;
 	}
+	r->p = p;
 	r->depth--;
 	return r->code == 0;
 }

@@ -52,6 +52,23 @@ static inline const char *cor_scan_plain(const char *p, const char *end) {
 	return p;
 }
 
+/* The first quote at or after p, or end. Its result is what the next step waits for, so it looks
+ * for nothing else. */
+static inline const char *cor_scan_quote(const char *p, const char *end) {
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"');
+	for (; end - p >= 16; p += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		unsigned mask = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, quote));
+		if (mask)
+			return p + __builtin_ctz(mask);
+	}
+#endif
+	while (p < end && *p != '"')
+		p++;
+	return p;
+}
+
 /* Length of the UTF-8 sequence at p (2..4), or 0 when it is not one. */
 static inline unsigned cor_utf8_len(const char *s, const char *end) {
 	const unsigned char *p = (const unsigned char *)s;

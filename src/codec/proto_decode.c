@@ -26,7 +26,7 @@ static bool fail_limit(struct reader *r) {
 		"the object is too large to decode");
 }
 
-static bool read_varint(struct reader *r, uint64_t *ret) {
+static bool read_long_varint(struct reader *r, uint64_t *ret) {
 	uint64_t v = 0;
 	for (unsigned shift = 0; shift < 64; shift += 7) {
 		if (r->p == r->end)
@@ -41,8 +41,16 @@ static bool read_varint(struct reader *r, uint64_t *ret) {
 	return fail(r, COR_E_PARSE, "proto: integer overflow");
 }
 
+static inline bool read_varint(struct reader *r, uint64_t *ret) {
+	if (__builtin_expect(r->p < r->end && *r->p < 0x80, 1)) {
+		*ret = *r->p++;
+		return true;
+	}
+	return read_long_varint(r, ret);
+}
+
 /* A length and as many bytes: a text, or a reader over a nested message. */
-static bool read_span(struct reader *r, struct cor_str *ret) {
+static inline bool read_span(struct reader *r, struct cor_str *ret) {
 	uint64_t n;
 	if (!read_varint(r, &n))
 		return false;
@@ -328,6 +336,15 @@ static bool read_entry(struct reader *r, const struct cor_field *f, struct cor_a
 }
 
 static bool read_one(struct reader *r, const struct cor_field *f, unsigned wire, void *at) {
+	struct cor_str *text = at;
+	if (f->kind == COR_FK_STRING && wire == COR_WIRE_BYTES) {
+		if (!read_span(r, text))
+			return false;
+		/* where empty and absent are the same, absent is the one form */
+		if (text->n == 0 && !(f->flags & COR_FF_POINTER))
+			text->p = NULL;
+		return true;
+	}
 	if ((f->flags & COR_FF_POINTER) && cor_kind_boxed(f->kind)) {
 		cor_any_ptr *box = at;
 		if (!*box)
@@ -336,12 +353,7 @@ static bool read_one(struct reader *r, const struct cor_field *f, unsigned wire,
 			return fail_limit(r);
 		at = *box;
 	}
-	if (!read_element(r, f, wire, at))
-		return false;
-	struct cor_str *s = at;
-	if (f->kind == COR_FK_STRING && s->n == 0 && !(f->flags & COR_FF_POINTER))
-		s->p = NULL;
-	return true;
+	return read_element(r, f, wire, at);
 }
 
 static bool read_message(struct reader *r, const struct cor_type *t, void *obj) {

@@ -235,9 +235,34 @@ struct cor_str cor_quantity_to_str(struct cor_arena *a, struct cor_quantity q) {
 	return cor_arena_str(a, (struct cor_str){ text, n });
 }
 
+/* "500m", "128Mi", "2": whatever is canonical at first sight, which is nearly everything. */
+static bool plainly_canonical(struct cor_str s) {
+	size_t i = 0;
+	unsigned v = 0;
+	while (i < s.n && i < 5 && is_digit(s.p[i]))
+		v = v * 10 + (unsigned)(s.p[i++] - '0');
+	if (i == 0 || s.p[0] == '0' || v % 1000 == 0)
+		return false;
+	switch (s.n - i) {
+	case 0:
+		return true;
+	case 1:
+		return s.p[i] == 'm' || s.p[i] == 'k' || s.p[i] == 'M' || s.p[i] == 'G';
+	case 2:
+		return s.p[i + 1] == 'i' && v % 1024 != 0 &&
+			(s.p[i] == 'K' || s.p[i] == 'M' || s.p[i] == 'G');
+	default:
+		return false;
+	}
+}
+
 int cor_quantity_canonical(struct cor_arena *a, struct cor_str text, struct cor_str *ret,
 		struct cor_err *err) {
 	struct parts q;
+	if (plainly_canonical(text)) {
+		*ret = text;
+		return 0;
+	}
 	text = cor_str_trim(text);
 	int r = split(text, &q, err);
 	if (r < 0)
