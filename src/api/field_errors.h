@@ -175,7 +175,8 @@ void cor_validate_labels(struct cor_field_errors *e, const struct cor_fpath *pat
 	const struct cor_strmap *labels);
 void cor_validate_annotations(struct cor_field_errors *e, const struct cor_fpath *path,
 	const struct cor_strmap *annotations);
-void cor_validate_finalizer(struct cor_field_errors *e, const struct cor_fpath *path,
+/* list: the path of the finalizers, i: which of them. */
+void cor_validate_finalizer(struct cor_field_errors *e, const struct cor_fpath *list, size_t i,
 	struct cor_str finalizer, bool core_finalizers);
 /* A label selector (facts/kinds.md 3.3). allow_bad_values: for values that the stored object has. */
 void cor_validate_label_selector(struct cor_field_errors *e, const struct cor_fpath *path,
