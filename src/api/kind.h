@@ -56,6 +56,7 @@ enum cor_kind_flags {
 	COR_KIND_NO_GC = 1 << 5,                /* no gc finalizers ever (Event) */
 	COR_KIND_GENERATION = 1 << 6,           /* generation counts changes of spec (semantic) */
 	COR_KIND_MEMORY_STATUS = 1 << 7,        /* heartbeats stay in memory (Lease, Node status) */
+	COR_KIND_STATUS_ON_CREATE = 1 << 8,     /* a create may carry a status (Node) */
 };
 
 struct cor_kind_ops {
@@ -67,11 +68,14 @@ struct cor_kind_ops {
 	/* Built-in admission that changes or refuses (service account of a pod, default storage
 	 * class, priority, limits...). old is NULL on create. */
 	int (*admit)(struct cor_kind_ctx *ctx, void *obj, const void *old, struct cor_err *err);
-	/* Clears or sets what the client does not decide (status on create and so on). */
+	/* May refuse a deletion (namespaces that every cluster has). */
+	int (*admit_delete)(struct cor_kind_ctx *ctx, const void *old, struct cor_err *err);
+	/* Clears or sets what the client does not decide. Of kinds with /status the pipeline has
+	 * cleared the status of a new object, and restored the old one on update, before. */
 	void (*prepare_create)(struct cor_kind_ctx *ctx, void *obj);
 	void (*prepare_update)(struct cor_kind_ctx *ctx, void *obj, const void *old);
-	/* As prepare_update, for /status: keeps everything but the status from old. NULL: generic
-	 * (spec, metadata except labels/annotations rules per facts, kept from old). */
+	/* As prepare_update, for /status, after the pipeline has restored all but the status and
+	 * the labels, annotations, finalizers and owners from old. */
 	void (*prepare_status)(struct cor_kind_ctx *ctx, void *obj, const void *old);
 	/* Field errors; metadata is checked by the generic pipeline. name_rule there too. */
 	void (*validate)(struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *errs);
@@ -88,19 +92,21 @@ struct cor_kind_ops {
 	 * the object is gone. Must be computable again from the store at start. */
 	int (*allocate)(struct cor_kind_ctx *ctx, void *obj, const void *old, struct cor_err *err);
 	void (*release)(struct cor_kind_ctx *ctx, const void *obj, const void *still);
+	/* With COR_KIND_MEMORY_STATUS: the change says nothing but that the sender lives. */
+	bool (*heartbeat)(struct cor_kind_ctx *ctx, const void *obj, const void *old);
 };
 
 /* NULL for a kind without rules of its own. */
 const struct cor_kind_ops *cor_kind_ops(enum cor_res res);
 
-/* Subresources other than status and scale: create-style calls that work on the parent object
- * (pods/binding, pods/eviction, serviceaccounts/token, namespaces/finalize, pods/ephemeralcontainers,
- * pods/resize, certificatesigningrequests/approval). One table in kinds.c; see registry.h for
- * struct cor_op. Streaming ones (exec, attach, portforward, log, proxy) are in kubelet_proxy.c. */
-struct cor_op;
+/* Subresources other than status and scale that are one call on the parent object (pods/binding,
+ * pods/eviction, serviceaccounts/token, namespaces/finalize, ...): the table is in subresources.c.
+ * Streaming ones (exec, attach, portforward, log, proxy) are in kubelet_proxy.c. NULL: none. */
+struct op_run;
 struct cor_subresource_ops {
 	enum cor_res res;
 	const char *name;
-	void (*run)(struct cor_op *op);
+	/* The list of steps that the operation runs; of registry_priv.h. */
+	int (*const *steps)(struct op_run *x);
 };
 const struct cor_subresource_ops *cor_subresource_ops(enum cor_res res, struct cor_str name);

@@ -28,19 +28,26 @@ struct cor_registry_config {
 /* Opens the store, loads, rebuilds allocators, creates the bootstrap objects that are missing
  * (namespaces, default ServiceCIDR, the kubernetes Service, priority classes, RBAC policy...). */
 int cor_registry_open(const struct cor_registry_config *c, struct cor_registry **ret, struct cor_err *err);
+/* Ops under way end with COR_E_CLOSED or after their write; each is called back before it returns. */
 void cor_registry_free(struct cor_registry *r);
 struct cor_store *cor_registry_store(struct cor_registry *r);
 struct cor_world *cor_registry_world(struct cor_registry *r);
+/* The bootstrap objects are there: a while after open, on the loop. */
+bool cor_registry_ready(const struct cor_registry *r);
+const struct cor_registry_config *cor_registry_config(const struct cor_registry *r);
 
 enum cor_patch_type { COR_PATCH_JSON, COR_PATCH_MERGE, COR_PATCH_STRATEGIC, COR_PATCH_APPLY };
 enum cor_propagation { COR_PROPAGATION_DEFAULT, COR_PROPAGATION_BACKGROUND, COR_PROPAGATION_FOREGROUND, COR_PROPAGATION_ORPHAN };
 enum cor_validation { COR_VALIDATION_WARN, COR_VALIDATION_STRICT, COR_VALIDATION_IGNORE };
 
+struct cor_cause {
+	struct cor_str field, reason, message;
+};
+
 /* One operation. The caller zeroes it, fills the inputs, and keeps it alive until done. */
 struct cor_op {
 	/* inputs */
-	enum cor_verb verb;                     /* codec/type.h: CREATE, UPDATE, PATCH, DELETE,
-	                                           DELETECOLLECTION */
+	enum cor_verb verb;                     /* codec/type.h: CREATE, UPDATE, PATCH, DELETE */
 	const struct cor_resource *res;
 	struct cor_str subresource;             /* absent, "status", "scale", "binding", ... */
 	struct cor_str ns, name;
@@ -64,8 +71,10 @@ struct cor_op {
 	/* outputs, valid in done */
 	int status;                             /* 0, or negative and err is set */
 	struct cor_err err;
-	struct { struct cor_str field, reason, message; } *causes;  /* of err, in arena */
+	struct cor_str message;                 /* of err, in arena, when longer than err has room for */
+	struct cor_cause *causes;               /* of err, in arena */
 	size_t n_causes;
+	const char *details_kind;               /* of err; NULL = by its reason (plural, or Kind) */
 	struct cor_obj *result;                 /* the new (or deleted) state; borrowed; NULL on dry
 	                                           run, see result_json */
 	struct cor_str result_json;             /* what the answer shows */
