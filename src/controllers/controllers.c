@@ -7,6 +7,12 @@ const struct cor_controller *const cor_controllers[] = {
 	&cor_controller_deployment,
 	&cor_controller_replicaset,
 	&cor_controller_replicationcontroller,
+	&cor_controller_endpoints,
+	&cor_controller_endpointslice,
+	&cor_controller_serviceaccount,
+	&cor_controller_root_ca,
+	&cor_controller_namespace,
+	&cor_controller_gc,
 	&cor_controller_event_ttl,
 	NULL,
 };

@@ -119,7 +119,7 @@ static void dispatch(struct cor_engine *e, const struct cor_event *ev) {
 		struct cor_enqueue q = { &e->ctls[i] };
 		const struct cor_controller *row = e->ctls[i].row;
 		for (size_t w = 0; w < row->n_watches; w++) {
-			if ((int)row->watches[w].res != ev->obj->res)
+			if (row->watches[w].res != COR_ANY_RES && (int)row->watches[w].res != ev->obj->res)
 				continue;
 			if (row->singleton)
 				cor_enqueue(&q, COR_STR(""), COR_STR(""));
@@ -131,21 +131,34 @@ static void dispatch(struct cor_engine *e, const struct cor_event *ev) {
 	}
 }
 
+/* As if it had just been added: a row whose keys are objects of its own kind takes the key itself. */
 static bool enqueue_existing(void *arg, struct cor_obj *o) {
 	struct cor_enqueue *q = arg;
-	if (q->ctl->row->singleton)
+	const struct cor_controller *row = q->ctl->row;
+	struct cor_event ev = { .type = COR_EVENT_ADDED, .rev = o->rev, .obj = o };
+	if (row->singleton)
 		cor_enqueue(q, COR_STR(""), COR_STR(""));
+	else if (row->res == COR_ANY_RES)
+		row->watches[0].map(q, q->ctl->engine->store, &ev);
 	else
 		cor_enqueue(q, o->ns, o->name);
 	return true;
+}
+
+static void enqueue_resource(struct cor_engine *e, struct cor_enqueue *q, uint16_t res) {
+	cor_store_each(e->store, res, (struct cor_str){ 0 }, (struct cor_str){ 0 }, (struct cor_str){ 0 },
+		enqueue_existing, q);
 }
 
 /* Every object of every row once: at start, and when the history has overtaken us. */
 static void enqueue_all(struct cor_engine *e) {
 	for (size_t i = 0; i < e->n; i++) {
 		struct cor_enqueue q = { &e->ctls[i] };
-		cor_store_each(e->store, (uint16_t)e->ctls[i].row->res, (struct cor_str){ 0 },
-			(struct cor_str){ 0 }, (struct cor_str){ 0 }, enqueue_existing, &q);
+		enum cor_res res = e->ctls[i].row->res;
+		for (size_t k = 0; res == COR_ANY_RES && k < cor_resources_n; k++)
+			enqueue_resource(e, &q, (uint16_t)k);
+		if (res != COR_ANY_RES)
+			enqueue_resource(e, &q, (uint16_t)res);
 		if (e->ctls[i].row->singleton)
 			cor_enqueue(&q, COR_STR(""), COR_STR(""));
 	}

@@ -87,6 +87,9 @@ void cor_plan_event(struct cor_plan *p, int stage, enum cor_res res, const void 
 struct cor_enqueue;
 void cor_enqueue(struct cor_enqueue *q, struct cor_str ns, struct cor_str name);
 
+/* As the resource of a watch: all of them. */
+#define COR_ANY_RES ((enum cor_res)COR_WATCH_ALL)
+
 struct cor_controller_watch {
 	enum cor_res res;
 	/* NULL: the object's own key. cor_map_controller: the controller owner of the row's kind, in
