@@ -34,8 +34,7 @@ void cor_pending_append(struct pending_list *to, struct pending_list *from) {
 
 static struct pending **bucket(const struct pending_table *t, uint16_t res, struct cor_str ns,
 	struct cor_str name) {
-	uint64_t h = cor_str_hash(name) * 31 + cor_str_hash(ns) + res;
-	return &t->buckets[(h ^ h >> 32) & (t->cap - 1)];
+	return &t->buckets[cor_key_hash(res, ns, name) & (t->cap - 1)];
 }
 
 static struct pending **bucket_of(const struct pending_table *t, const struct pending *p) {

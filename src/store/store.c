@@ -136,7 +136,7 @@ uint64_t cor_store_compacted(const struct cor_store *s) {
 struct cor_obj *cor_store_get(struct cor_store *s, uint16_t res, struct cor_str ns,
 	struct cor_str name) {
 	cor_assert(res < s->n_resources);
-	return cor_index_get(&s->indexes[res], ns, name);
+	return cor_xref_by_key(&s->xref, res, ns, name);
 }
 
 struct cor_obj *cor_store_get_newest(struct cor_store *s, uint16_t res, struct cor_str ns,

@@ -21,7 +21,7 @@ struct owner_link {
 
 /* Follows struct cor_obj in the same allocation. */
 struct obj_priv {
-	struct cor_obj *uid_next;       /* chain of the uid index, weak */
+	struct obj_chain { struct cor_obj *next; uint64_t hash; } chains[2];  /* of the hash indexes */
 	size_t size;                    /* bytes of the whole allocation */
 	uint32_t rv_len;                /* bytes that the spliced resourceVersion takes; 0 = none */
 	bool has_row;                   /* the backend has, or will have, a row of this key */
@@ -68,23 +68,35 @@ struct cor_obj *cor_index_at(const struct cor_index *x, struct index_pos pos);
 struct index_pos cor_index_next(const struct cor_index *x, struct index_pos pos);
 /* Objects in front of pos. */
 size_t cor_index_rank(const struct cor_index *x, struct index_pos pos);
-struct cor_obj *cor_index_get(const struct cor_index *x, struct cor_str ns, struct cor_str name);
 /* Takes the caller's ref of o; returns the version that was replaced (its ref is the caller's). */
 struct cor_obj *cor_index_put(struct cor_index *x, struct cor_obj *o);
 struct cor_obj *cor_index_remove(struct cor_index *x, struct cor_str ns, struct cor_str name);
 
-/* ---- xref.c: published versions by uid and by owner ---- */
+/* ---- xref.c: published versions by key, by uid and by owner ---- */
+
+enum xref_by { BY_KEY, BY_UID };
+
+/* A hash table whose chains run through obj_priv.chains. */
+struct obj_table {
+	struct cor_obj **heads;
+	size_t cap, n;                  /* cap: a power of two, or 0 */
+};
 
 struct cor_xref {
-	struct cor_obj **by_uid;        /* heads of chains through obj_priv.uid_next */
-	size_t cap, n;                  /* cap: a power of two, or 0 */
+	struct obj_table tables[2];     /* enum xref_by */
 	struct cor_map by_owner;        /* owner uid -> struct owner_link, head of a ring */
 };
 
 void cor_xref_fini(struct cor_xref *x);
 void cor_xref_add(struct cor_xref *x, struct cor_obj *o);
 void cor_xref_remove(struct cor_xref *x, struct cor_obj *o);
+struct cor_obj *cor_xref_by_key(const struct cor_xref *x, uint16_t res, struct cor_str ns,
+	struct cor_str name);
 struct cor_obj *cor_xref_by_uid(const struct cor_xref *x, struct cor_str uid);
+static inline uint64_t cor_key_hash(uint16_t res, struct cor_str ns, struct cor_str name) {
+	uint64_t h = (cor_str_hash(name) * 31 + cor_str_hash(ns)) * 31 + res;
+	return h ^ h >> 32;
+}
 
 /* ---- history.c: the last events, shared by all watches ---- */
 

@@ -161,6 +161,11 @@ static void sim_submit(struct cor_world *w, int lane, struct cor_job *job) {
 }
 
 struct cor_sim *cor_sim_new(uint64_t seed) {
+	/* Maps must run in the same order every time, too; but not change under those that exist. */
+	static bool hash_is_fixed;
+	if (!hash_is_fixed)
+		cor_str_hash_seed(1);
+	hash_is_fixed = true;
 	struct cor_sim *sim = cor_new(struct cor_sim);
 	sim->world = (struct cor_world){
 		.now = sim_now, .monotonic = sim_monotonic, .random = sim_random,
