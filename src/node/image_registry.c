@@ -269,12 +269,12 @@ static int answer_challenge(struct registry *r, struct registry_base *b, CURL *c
 }
 
 /* After a refusal of what was sent: again with a new token, or with the next login. */
-static int log_in(struct registry *r, struct registry_base *b, CURL *c, const char *sent,
+static int log_in(struct registry *r, struct registry_base *b, CURL *c, unsigned round, bool sent,
 	const char *challenge, struct cor_err *err) {
 	int e;
 
 	lock(r);
-	if (b->authorization && (!sent || strcmp(b->authorization, sent) != 0)) {
+	if (b->round != round) {
 		unlock(r);              /* another worker was here */
 		return 0;
 	}
@@ -289,6 +289,7 @@ static int log_in(struct registry *r, struct registry_base *b, CURL *c, const ch
 	do {
 		e = answer_challenge(r, b, c, challenge, err);
 	} while (e == COR_E_UNAUTHORIZED && (b->login++, login_of(r, b)));
+	b->round++;
 	unlock(r);
 	return e;
 }
@@ -310,9 +311,9 @@ static int refusal(struct registry *r, const struct registry_base *b, long statu
 	if (status == 401 || status == 403)
 		return cor_fail(err, COR_E_UNAUTHORIZED,
 			"pull access denied, repository does not exist or may require authorization: "
-			"%s answered %ld%s%.*s", b->host, status, said.n ? " " : "", COR_STR_ARG(said));
+			"%s answered %ld%s%.*s", b->host, status, said.n ? ": " : "", COR_STR_ARG(said));
 	return cor_fail(err, status == 429 ? COR_E_LIMIT : COR_E_INVALID, "%s answered %ld%s%.*s",
-		b->host, status, said.n ? " " : "", COR_STR_ARG(said));
+		b->host, status, said.n ? ": " : "", COR_STR_ARG(said));
 }
 
 static bool worth_another(const struct image_http *q, int e, const struct image_http_reply *reply) {
@@ -350,10 +351,12 @@ static int ask(struct registry *r, struct registry_base *b, CURL *c, const char 
 	for (int tries = 1;; tries++) {
 		_cleanup_free_ char *url = NULL, *sent = NULL;
 		uint64_t before = q->from;
+		unsigned round;
 
 		lock(r);
 		url = cor_asprintf("%s/v2/%s/%s", b->url, r->ref->path, path);
 		sent = b->authorization ? cor_strdup(b->authorization) : NULL;
+		round = b->round;
 		unlock(r);
 		q->url = url;
 		q->authorization = sent;
@@ -365,7 +368,7 @@ static int ask(struct registry *r, struct registry_base *b, CURL *c, const char 
 			continue;
 		if (e == 0 && (reply->status == 401 || (reply->status == 403 && sent)) &&
 			++logins < 12) {
-			e = log_in(r, b, c, sent, reply->challenge, err);
+			e = log_in(r, b, c, round, sent != NULL, reply->challenge, err);
 			if (e == 0) {
 				tries--;
 				continue;

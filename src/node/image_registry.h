@@ -51,6 +51,7 @@ struct registry_base {
 	bool scheme_known;
 	char *authorization;            /* header value or NULL */
 	bool proven;                    /* it was accepted once */
+	unsigned round;                 /* how often it was renewed */
 	size_t login;                   /* which login of the keyring is next or in use */
 };
 

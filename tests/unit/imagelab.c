@@ -106,7 +106,7 @@ static void claim_size(struct cor_buf *tar, const struct lab_entry *e) {
 		}
 		h[124] = 0x80;
 		for (int i = 0; i < 11; i++)
-			h[135 - i] = i < 8 ? (unsigned char)(e->claim >> (8 * i)) : 0;
+			h[135 - i] = (unsigned char)(i < 8 ? e->claim >> (8 * i) & 255 : 0);
 		memset(h + 148, ' ', 8);
 		for (int i = 0; i < 512; i++)
 			sum += h[i];
