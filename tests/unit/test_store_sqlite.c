@@ -299,6 +299,40 @@ static void test_fault_at_every_write_and_sync(void **state) {
 	}
 }
 
+/* A lost power keeps what was synced: no acknowledgement before that. */
+struct unsynced {
+	unsigned log, syncs;
+};
+
+static int unsynced_hook(void *arg, enum cor_disk_op op, const char *path) {
+	struct unsynced *u = arg;
+	size_t n = strlen(path);
+	if (n < 4 || strcmp(path + n - 4, "-wal") != 0)
+		return 0;
+	u->log = op == COR_DISK_SYNC ? 0 : u->log + (op == COR_DISK_WRITE);
+	u->syncs += op == COR_DISK_SYNC;
+	return 0;
+}
+
+static void test_synced_before_acknowledged(void **state) {
+	struct place p = place_new(false);
+	struct cor_sim *sim = cor_sim_new(8);
+	struct unsynced u = { 0 };
+	cor_backend_sqlite_hook(unsynced_hook, &u);
+	struct cor_store *s = must_open(p.path, cor_sim_world(sim));
+	for (uint64_t i = 0; i < 10; i++) {
+		unsigned before = u.syncs;
+		assert_int_equal(set(sim, s, PODS, "a", i + 1, false), 0);
+		assert_int_equal(u.log, 0);
+		assert_int_equal(u.syncs, before + 1);
+	}
+	cor_store_free(s);
+	cor_backend_sqlite_hook(NULL, NULL);
+	cor_sim_settle(sim);
+	cor_sim_free(sim);
+	place_free(&p);
+}
+
 static void read_acks(int fd, uint64_t acked[KEYS], uint64_t *ret_last) {
 	uint64_t v;
 	while (read(fd, &v, 8) == 8) {
@@ -441,6 +475,7 @@ int main(void) {
 		cmocka_unit_test(test_idle_does_not_write),
 		cmocka_unit_test(test_size_is_bounded),
 		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_synced_before_acknowledged),
 		cmocka_unit_test(test_fault_at_every_write_and_sync),
 		cmocka_unit_test(test_end_of_process_at_every_write_and_sync),
 		cmocka_unit_test(test_kill_9),
