@@ -13,6 +13,9 @@ const struct cor_controller *const cor_controllers[] = {
 	&cor_controller_root_ca,
 	&cor_controller_namespace,
 	&cor_controller_gc,
+	&cor_controller_pv_claim,
+	&cor_controller_pv_volume,
+	&cor_controller_pvc_protection,
 	&cor_controller_event_ttl,
 	NULL,
 };

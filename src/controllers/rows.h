@@ -15,3 +15,6 @@ extern const struct cor_controller cor_controller_serviceaccount;
 extern const struct cor_controller cor_controller_root_ca;
 extern const struct cor_controller cor_controller_namespace;
 extern const struct cor_controller cor_controller_gc;
+extern const struct cor_controller cor_controller_pv_claim;
+extern const struct cor_controller cor_controller_pv_volume;
+extern const struct cor_controller cor_controller_pvc_protection;

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// The volumes' side of binding (facts/controllers.md 17.6), and protection of claims and volumes that are
+// in use (17.7). A local volume is deleted in two steps: this controller deletes the object, the node
+// agent of the volume's node removes the data and takes its finalizer away.
+#include "codec/codec.h"
+#include "controllers/pv_priv.h"
+#include "controllers/rows.h"
+
+static const struct cor_str PV_PROTECTION = COR_STR_INIT("kubernetes.io/pv-protection");
+static const struct cor_str PVC_PROTECTION = COR_STR_INIT("kubernetes.io/pvc-protection");
+
+static bool has_finalizer(const struct meta_v1_ObjectMeta *m, struct cor_str f) {
+	for (size_t i = 0; i < m->finalizers.n; i++)
+		if (cor_str_eq(m->finalizers.p[i], f))
+			return true;
+	return false;
+}
+
+static void drop_finalizer(struct cor_plan *p, enum cor_res res, const struct meta_v1_ObjectMeta *m, struct cor_str f) {
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	bool first = true;
+	cor_buf_c(&b, "{\"metadata\":{\"finalizers\":[");
+	for (size_t i = 0; i < m->finalizers.n; i++) {
+		if (cor_str_eq(m->finalizers.p[i], f))
+			continue;
+		if (!first)
+			cor_buf_byte(&b, ',');
+		first = false;
+		cor_json_write_str(&b, m->finalizers.p[i]);
+	}
+	cor_buf_c(&b, "]}}");
+	struct cor_action *a = cor_plan_patch(p, 0, res, (struct cor_str){ 0 }, m->namespace, m->name,
+		cor_arena_str(cor_plan_arena(p), cor_buf_view(&b)));
+	a->expect_uid = m->uid;
+	a->expect_rv = m->resourceVersion;
+}
+
+static void set_phase(struct cor_plan *p, const struct core_v1_PersistentVolume *pv, const char *phase) {
+	if (cor_str_eq_c(pv->status.phase, phase))
+		return;
+	struct cor_action *a = cor_plan_patch(p, 0, COR_RES_PERSISTENTVOLUMES, COR_STR("status"), (struct cor_str){ 0 },
+		pv->metadata.name, cor_arena_printf(cor_plan_arena(p), "{\"status\":{\"phase\":\"%s\"}}", phase));
+	a->expect_uid = pv->metadata.uid;
+}
+
+/* ---- reclaim ---- */
+
+static bool is_local(const struct core_v1_PersistentVolume *pv) {
+	return pv->spec.csi && cor_str_eq(pv->spec.csi->driver, COR_STR(COR_LOCAL_DRIVER));
+}
+
+static void reclaim(struct cor_plan *p, const struct core_v1_PersistentVolume *pv) {
+	set_phase(p, pv, "Released");
+	/* Other drivers' volumes are deleted by those who provisioned them. */
+	if (cor_str_eq(pv->spec.persistentVolumeReclaimPolicy, COR_STR("Delete")) && is_local(pv) &&
+	    !cor_deleting(&pv->metadata))
+		(void)cor_plan_delete(p, 1, COR_RES_PERSISTENTVOLUMES, COR_STR(""), pv->metadata.name, pv->metadata.uid);
+	else if (cor_str_eq(pv->spec.persistentVolumeReclaimPolicy, COR_STR("Recycle")))
+		cor_plan_event(p, 0, COR_RES_PERSISTENTVOLUMES, pv, "Warning", "VolumeFailedRecycle",
+			"No recycler plugin found for the volume!");
+}
+
+static struct cor_str pinned_node(const struct core_v1_PersistentVolume *pv) {
+	const struct core_v1_NodeSelector *sel = pv->spec.nodeAffinity ? pv->spec.nodeAffinity->required : NULL;
+	if (!sel || sel->nodeSelectorTerms.n != 1 || sel->nodeSelectorTerms.p[0].matchExpressions.n != 1 ||
+	    sel->nodeSelectorTerms.p[0].matchExpressions.p[0].values.n != 1)
+		return (struct cor_str){ 0 };
+	return sel->nodeSelectorTerms.p[0].matchExpressions.p[0].values.p[0];
+}
+
+static bool node_exists(struct cor_plan *p, struct cor_str hostname) {
+	struct cor_objects nodes = cor_plan_list(p, COR_RES_NODES, (struct cor_str){ 0 });
+	for (size_t i = 0; i < nodes.n; i++) {
+		const struct core_v1_Node *n = nodes.p[i];
+		if (cor_str_eq(cor_strmap_value(&n->metadata.labels, COR_STR("kubernetes.io/hostname")), hostname) ||
+		    cor_str_eq(n->metadata.name, hostname))
+			return true;
+	}
+	return false;
+}
+
+/* The claim that the volume names, if it is still the same one. */
+static const struct core_v1_PersistentVolumeClaim *claim_of(struct cor_plan *p, const struct core_v1_PersistentVolume *pv) {
+	const struct core_v1_ObjectReference *r = pv->spec.claimRef;
+	const struct core_v1_PersistentVolumeClaim *c =
+		cor_plan_get(p, COR_RES_PERSISTENTVOLUMECLAIMS, r->namespace, r->name);
+	return c && (r->uid.n == 0 || cor_str_eq(r->uid, c->metadata.uid)) ? c : NULL;
+}
+
+static void plan_deleting(struct cor_plan *p, const struct core_v1_PersistentVolume *pv) {
+	bool in_use = pv->spec.claimRef && claim_of(p, pv);
+	if (!in_use && has_finalizer(&pv->metadata, PV_PROTECTION))
+		drop_finalizer(p, COR_RES_PERSISTENTVOLUMES, &pv->metadata, PV_PROTECTION);
+	else if (!in_use && is_local(pv) && has_finalizer(&pv->metadata, COR_STR(COR_LOCAL_FINALIZER)) &&
+		 !node_exists(p, pinned_node(pv)))
+		/* The node went, and the data with it. */
+		drop_finalizer(p, COR_RES_PERSISTENTVOLUMES, &pv->metadata, COR_STR(COR_LOCAL_FINALIZER));
+}
+
+static int plan_volume(struct cor_plan *p, struct cor_str none, struct cor_str name, struct cor_err *err) {
+	const struct core_v1_PersistentVolume *pv = cor_plan_get(p, COR_RES_PERSISTENTVOLUMES, none, name);
+	if (!pv)
+		return 0;
+	if (cor_deleting(&pv->metadata)) {
+		plan_deleting(p, pv);
+		return 0;
+	}
+	const struct core_v1_ObjectReference *r = pv->spec.claimRef;
+	const struct core_v1_PersistentVolumeClaim *c = r ? claim_of(p, pv) : NULL;
+	if (!r || (!c && r->uid.n == 0))
+		set_phase(p, pv, "Available");
+	else if (!c)
+		reclaim(p, pv);
+	else if (cor_str_eq(c->spec.volumeName, name))
+		set_phase(p, pv, "Bound");
+	return 0;
+}
+
+static void map_claim_volume(struct cor_enqueue *q, struct cor_store *store, const struct cor_event *ev) {
+	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
+	struct cor_err err;
+	const struct core_v1_PersistentVolumeClaim *c = cor_obj_decode(ev->obj, a, &err);
+	if (c && c->spec.volumeName.n > 0)
+		cor_enqueue(q, COR_STR(""), c->spec.volumeName);
+}
+
+/* ---- protection of claims ---- */
+
+static bool uses(const struct core_v1_Pod *pod, struct cor_str claim) {
+	for (size_t i = 0; i < pod->spec.volumes.n; i++) {
+		const struct core_v1_Volume *v = &pod->spec.volumes.p[i];
+		if (v->persistentVolumeClaim && cor_str_eq(v->persistentVolumeClaim->claimName, claim))
+			return true;
+	}
+	return false;
+}
+
+static int plan_protection(struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
+	const struct core_v1_PersistentVolumeClaim *c = cor_plan_get(p, COR_RES_PERSISTENTVOLUMECLAIMS, ns, name);
+	if (!c || !cor_deleting(&c->metadata) || !has_finalizer(&c->metadata, PVC_PROTECTION))
+		return 0;
+	struct cor_objects pods = cor_plan_list(p, COR_RES_PODS, ns);
+	for (size_t i = 0; i < pods.n; i++) {
+		const struct core_v1_Pod *pod = pods.p[i];
+		if (pod->spec.nodeName.n > 0 && uses(pod, name)) {
+			cor_plan_waits(p, "pod %.*s uses it", COR_STR_ARG(pod->metadata.name));
+			return 0;
+		}
+	}
+	drop_finalizer(p, COR_RES_PERSISTENTVOLUMECLAIMS, &c->metadata, PVC_PROTECTION);
+	return 0;
+}
+
+static void map_pod_claims(struct cor_enqueue *q, struct cor_store *store, const struct cor_event *ev) {
+	if (ev->type != COR_EVENT_DELETED)
+		return;
+	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
+	struct cor_err err;
+	const struct core_v1_Pod *pod = cor_obj_decode(ev->obj, a, &err);
+	for (size_t i = 0; pod && i < pod->spec.volumes.n; i++)
+		if (pod->spec.volumes.p[i].persistentVolumeClaim)
+			cor_enqueue(q, ev->obj->ns, pod->spec.volumes.p[i].persistentVolumeClaim->claimName);
+}
+
+const struct cor_controller cor_controller_pv_volume = {
+	.name = "persistentvolume",
+	.res = COR_RES_PERSISTENTVOLUMES,
+	.watches = { { COR_RES_PERSISTENTVOLUMES, NULL }, { COR_RES_PERSISTENTVOLUMECLAIMS, map_claim_volume } },
+	.n_watches = 2,
+	.plan = plan_volume,
+};
+
+const struct cor_controller cor_controller_pvc_protection = {
+	.name = "pvc-protection",
+	.res = COR_RES_PERSISTENTVOLUMECLAIMS,
+	.watches = { { COR_RES_PERSISTENTVOLUMECLAIMS, NULL }, { COR_RES_PODS, map_pod_claims } },
+	.n_watches = 2,
+	.plan = plan_protection,
+};
