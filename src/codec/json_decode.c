@@ -62,6 +62,7 @@ static bool read_int(struct cor_json_reader *r, const struct cor_field *f, int64
 	return bad_field_type(r, f, true);
 }
 
+__attribute__((noinline))       /* has large locals */
 static bool read_double(struct cor_json_reader *r, const struct cor_field *f, double *ret) {
 	struct cor_str text;
 	int64_t i;
@@ -79,6 +80,16 @@ static bool read_double(struct cor_json_reader *r, const struct cor_field *f, do
 	return true;
 }
 
+__attribute__((cold, noinline))
+static bool bad_time(struct cor_json_reader *r, const char *at, bool micro, struct cor_str s) {
+	char text[300];
+	const char *layout = micro ? "2006-01-02T15:04:05.000000Z07:00" : "2006-01-02T15:04:05Z07:00";
+	int n = s.n > 80 ? 80 : (int)s.n;
+	snprintf(text, sizeof(text), "parsing time \"%.*s\" as \"%s\": cannot parse \"%.*s\" as "
+		"\"2006\"", n, s.p, layout, n, s.p);
+	return cor_json_bad_value(r, at, text);
+}
+
 static bool read_time(struct cor_json_reader *r, bool micro, cor_time *ret) {
 	static const cor_time year_one = -62135596800 * COR_SECOND;
 	const char *at = r->p;
@@ -87,15 +98,8 @@ static bool read_time(struct cor_json_reader *r, bool micro, cor_time *ret) {
 		return bad_plain_type(r, "string");
 	if (!cor_json_read_str(r, &s))
 		return false;
-	if (!cor_time_parse(s, ret)) {
-		char text[300];
-		const char *layout = micro ? "2006-01-02T15:04:05.000000Z07:00" :
-			"2006-01-02T15:04:05Z07:00";
-		int n = s.n > 80 ? 80 : (int)s.n;
-		snprintf(text, sizeof(text), "parsing time \"%.*s\" as \"%s\": cannot parse \"%.*s\" as "
-			"\"2006\"", n, s.p, layout, n, s.p);
-		return cor_json_bad_value(r, at, text);
-	}
+	if (!cor_time_parse(s, ret))
+		return bad_time(r, at, micro, s);
 	if (!micro) {
 		cor_time rest = *ret % COR_SECOND;
 		*ret -= rest < 0 ? rest + COR_SECOND : rest;
@@ -105,22 +109,30 @@ static bool read_time(struct cor_json_reader *r, bool micro, cor_time *ret) {
 	return true;
 }
 
+__attribute__((cold, noinline))
+static bool bad_quantity(struct cor_json_reader *r, const char *at, struct cor_str text) {
+	struct cor_err err = { 0 };
+	struct cor_str ret;
+	if (cor_quantity_canonical(r->arena, text, &ret, &err) == 0)
+		return cor_json_bad_limit(r);   /* it was the arena */
+	return cor_json_bad_value(r, at, err.message);
+}
+
 static bool read_quantity(struct cor_json_reader *r, struct cor_str *ret) {
 	const char *at = r->p;
 	struct cor_str text;
-	struct cor_err err;
 	if (*r->p == '"') {
 		if (!cor_json_read_str(r, &text))
 			return false;
 	} else if (!cor_json_skip(r, &text)) {
 		return false;
 	}
-	int code = cor_quantity_canonical(r->arena, text, ret, &err);
-	if (code == 0)
-		return ret->p ? true : cor_json_bad_limit(r);
-	return cor_json_bad_value(r, at, err.message);
+	if (cor_quantity_canonical(r->arena, text, ret, NULL) < 0 || !ret->p)
+		return bad_quantity(r, at, text);
+	return true;
 }
 
+__attribute__((noinline))       /* has large locals */
 static bool read_duration(struct cor_json_reader *r, struct cor_str *ret) {
 	const char *at = r->p;
 	struct cor_str s;
@@ -140,6 +152,7 @@ static bool read_duration(struct cor_json_reader *r, struct cor_str *ret) {
 	return ret->p ? true : cor_json_bad_limit(r);
 }
 
+__attribute__((noinline))       /* has large locals */
 static bool read_bytes(struct cor_json_reader *r, const struct cor_field *f, struct cor_str *ret) {
 	const char *at = r->p;
 	struct cor_str s;

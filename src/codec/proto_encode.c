@@ -5,23 +5,25 @@
 #include "codec/codec.h"
 #include "codec/proto_wire.h"
 
-static void put_varint(struct cor_buf *b, uint64_t v) {
-	char text[10];
-	size_t n = 0;
+/* At p, which has room; returns the end. */
+static inline char *write_varint(char *p, uint64_t v) {
 	for (; v >= 0x80; v >>= 7)
-		text[n++] = (char)(v | 0x80);
-	text[n++] = (char)v;
-	cor_buf_add(b, text, n);
+		*p++ = (char)(v | 0x80);
+	*p++ = (char)v;
+	return p;
 }
 
-static void put_tag(struct cor_buf *b, unsigned number, enum cor_wire wire) {
-	put_varint(b, number << 3 | (unsigned)wire);
+static inline char *write_tag(char *p, unsigned number, enum cor_wire wire) {
+	return write_varint(p, number << 3 | (unsigned)wire);
 }
+
+enum { VARINT_MAX = 10 };
 
 /* A nested message: begin returns where its text starts, end puts the length in front. */
 static size_t begin(struct cor_buf *b, unsigned number) {
-	put_tag(b, number, COR_WIRE_BYTES);
-	cor_buf_byte(b, 0);
+	char *p = cor_buf_reserve(b, VARINT_MAX + 1);
+	if (p)
+		b->n = (size_t)(write_tag(p, number, COR_WIRE_BYTES) + 1 - b->p);
 	return b->n;
 }
 
@@ -45,14 +47,31 @@ static void end(struct cor_buf *b, size_t from) {
 }
 
 static void put_bytes(struct cor_buf *b, unsigned number, struct cor_str s) {
-	put_tag(b, number, COR_WIRE_BYTES);
-	put_varint(b, s.n);
-	cor_buf_str(b, s);
+	char *p = cor_buf_reserve(b, s.n + 2 * VARINT_MAX);
+	if (!p)
+		return;
+	p = write_varint(write_tag(p, number, COR_WIRE_BYTES), s.n);
+	if (s.n)
+		memcpy(p, s.p, s.n);
+	b->n = (size_t)(p + s.n - b->p);
 }
 
 static void put_number(struct cor_buf *b, unsigned number, int64_t v) {
-	put_tag(b, number, COR_WIRE_VARINT);
-	put_varint(b, (uint64_t)v);
+	char *p = cor_buf_reserve(b, 2 * VARINT_MAX);
+	if (p)
+		b->n = (size_t)(write_varint(write_tag(p, number, COR_WIRE_VARINT), (uint64_t)v) - b->p);
+}
+
+static void put_double(struct cor_buf *b, unsigned number, const void *at) {
+	char *p = cor_buf_reserve(b, VARINT_MAX + 8);
+	uint64_t bits;
+	if (!p)
+		return;
+	memcpy(&bits, at, 8);
+	bits = htole64(bits);
+	p = write_tag(p, number, COR_WIRE_FIXED64);
+	memcpy(p, &bits, 8);
+	b->n = (size_t)(p + 8 - b->p);
 }
 
 static void put_time(struct cor_buf *b, cor_time t) {
@@ -111,7 +130,6 @@ static void put_inside(struct cor_buf *b, const struct cor_field *f, const void 
 
 static void put_value(struct cor_buf *b, const struct cor_field *f, unsigned number,
 		const void *at) {
-	uint64_t bits;
 	switch ((enum cor_field_kind)f->kind) {
 	case COR_FK_STRING:
 	case COR_FK_BYTES:
@@ -127,10 +145,7 @@ static void put_value(struct cor_buf *b, const struct cor_field *f, unsigned num
 		put_number(b, number, *(const int64_t *)at);
 		return;
 	case COR_FK_DOUBLE:
-		put_tag(b, number, COR_WIRE_FIXED64);
-		memcpy(&bits, at, 8);
-		bits = htole64(bits);
-		cor_buf_add(b, &bits, 8);
+		put_double(b, number, at);
 		return;
 	default:
 		break;

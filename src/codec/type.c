@@ -19,12 +19,29 @@ const struct cor_type *cor_type_by_name(struct cor_str name) {
 	return NULL;
 }
 
+/* The first position in n sorted ones whose text is not below key. */
+static size_t lower_bound(size_t n, struct cor_str key, const char *(*text)(size_t i)) {
+	size_t lo = 0, hi = n;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		if (cor_str_cmp(cor_str_c(text(mid)), key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static const char *nth_kind(size_t i) {
+	return cor_types[cor_types_by_kind[i]]->kind;
+}
+
 static const struct cor_type *find_kind(struct cor_str group, struct cor_str version,
 		struct cor_str kind) {
-	for (size_t i = 0; i < cor_types_n; i++) {
-		const struct cor_type *t = cor_types[i];
-		if (t->kind[0] && cor_str_eq_c(kind, t->kind) && cor_str_eq_c(group, t->group) &&
-				cor_str_eq_c(version, t->version))
+	size_t i = lower_bound(cor_types_by_kind_n, kind, nth_kind);
+	for (; i < cor_types_by_kind_n && cor_str_eq_c(kind, nth_kind(i)); i++) {
+		const struct cor_type *t = cor_types[cor_types_by_kind[i]];
+		if (cor_str_eq_c(group, t->group) && cor_str_eq_c(version, t->version))
 			return t;
 	}
 	return NULL;
@@ -53,12 +70,16 @@ const struct cor_field *cor_type_field(const struct cor_type *t, struct cor_str 
 	return NULL;
 }
 
+static const char *nth_plural(size_t i) {
+	return cor_resources[cor_resources_by_plural[i]].plural;
+}
+
 const struct cor_resource *cor_resource_find(struct cor_str group, struct cor_str version,
 		struct cor_str plural) {
-	for (size_t i = 0; i < cor_resources_n; i++) {
-		const struct cor_resource *r = &cor_resources[i];
-		if (cor_str_eq_c(plural, r->plural) && cor_str_eq_c(group, r->group) &&
-				cor_str_eq_c(version, r->version))
+	size_t i = lower_bound(cor_resources_n, plural, nth_plural);
+	for (; i < cor_resources_n && cor_str_eq_c(plural, nth_plural(i)); i++) {
+		const struct cor_resource *r = &cor_resources[cor_resources_by_plural[i]];
+		if (cor_str_eq_c(group, r->group) && cor_str_eq_c(version, r->version))
 			return r;
 	}
 	return NULL;

@@ -61,6 +61,7 @@ enum cor_field_flags {
 	COR_FF_PATCH_MERGE = 1 << 8,
 	COR_FF_PATCH_RETAIN_KEYS = 1 << 9,
 	COR_FF_MAP_ATOMIC = 1 << 10,
+	COR_FF_PATCH_REPLACE = 1 << 11, /* a message that strategic patches do not merge */
 };
 
 /* The bytes [at, at + n) in the aligned eight bytes that hold them. */
@@ -96,8 +97,8 @@ struct cor_field {
 	 * omit_at are all zero, unless keep is set: a test without branches. Whatever is empty by
 	 * another rule has keep set. */
 	uint32_t omit_at;
+	uint32_t keep;
 	uint64_t omit_mask;
-	uint64_t keep;
 	const struct cor_type *sub;     /* of COR_FK_MESSAGE, else NULL */
 	const struct cor_field_info *info;      /* never NULL */
 };
@@ -139,6 +140,8 @@ struct cor_type {
 
 extern const struct cor_type *const cor_types[];        /* all, sorted by name */
 extern const size_t cor_types_n;
+extern const uint16_t cor_types_by_kind[];              /* indices of kinds, sorted by kind */
+extern const size_t cor_types_by_kind_n;
 
 /* "core.v1.Pod"; NULL when there is none. */
 const struct cor_type *cor_type_by_name(struct cor_str name);
@@ -188,6 +191,7 @@ struct cor_resource {
 /* Indexed by enum cor_res (gen/resources.h); in the order in which discovery lists groups. */
 extern const struct cor_resource cor_resources[];
 extern const size_t cor_resources_n;
+extern const uint16_t cor_resources_by_plural[];        /* indices, sorted by plural */
 
 const struct cor_resource *cor_resource_find(struct cor_str group, struct cor_str version,
 	struct cor_str plural);

@@ -519,10 +519,18 @@ static void test_resources(void **state) {
 	for (size_t i = 0; i < cor_resources_n; i++) {
 		assert_int_equal(cor_resources[i].id, i);
 		assert_string_equal(cor_resources[i].type->kind, cor_resources[i].kind);
+		assert_ptr_equal(cor_resource_find(cor_str_c(cor_resources[i].group),
+			cor_str_c(cor_resources[i].version), cor_str_c(cor_resources[i].plural)),
+			&cor_resources[i]);
+		assert_ptr_equal(cor_type_gvk(cor_str_c(cor_resources[i].group),
+			cor_str_c(cor_resources[i].version), cor_str_c(cor_resources[i].kind)),
+			cor_resources[i].type);
 	}
 	assert_ptr_equal(cor_type_gvk(COR_STR("apps"), COR_STR("v1"), COR_STR("DeleteOptions")),
 		&cor_type_meta_v1_DeleteOptions);
 	assert_null(cor_type_by_name(COR_STR("core.v1.Nothing")));
+	assert_null(cor_resource_find(COR_STR(""), COR_STR("v1"), COR_STR("zzz")));
+	assert_null(cor_resource_find(COR_STR("apps"), COR_STR("v1"), COR_STR("pods")));
 	for (size_t i = 0; i < cor_types_n; i++)
 		assert_ptr_equal(cor_type_by_name(cor_str_c(cor_types[i]->name)), cor_types[i]);
 }
