@@ -47,8 +47,8 @@ static const char *const statements[STMT_MAX] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_ROLLBACK] = "ROLLBACK",
-	[STMT_PUT] = "INSERT INTO object(res, ns, name, rev, json) VALUES(?1, ?2, ?3, ?4, ?5)"
-		" ON CONFLICT(res, ns, name) DO UPDATE SET rev = excluded.rev, json = excluded.json",
+	[STMT_PUT] = ("INSERT INTO object(res, ns, name, rev, json) VALUES(?1, ?2, ?3, ?4, ?5)"
+		" ON CONFLICT(res, ns, name) DO UPDATE SET rev = excluded.rev, json = excluded.json"),
 	[STMT_DELETE] = "DELETE FROM object WHERE res = ?1 AND ns = ?2 AND name = ?3",
 	[STMT_MARK] = "UPDATE revision SET mark = ?1",
 };

@@ -107,9 +107,9 @@ static uint64_t bytes_of(struct cor_store *s) {
 }
 
 static void test_comes_back(void **state) {
-	static const char *const reordered[N_RES] = { rig_names[NODES], rig_names[PODS],
+	const char *const reordered[N_RES] = { rig_names[NODES], rig_names[PODS],
 		rig_names[LEASES] };
-	static const char *const fewer[N_RES] = { rig_names[PODS], "other", "another" };
+	const char *const fewer[N_RES] = { rig_names[PODS], "other", "another" };
 	struct place p = place_new(true);
 	struct cor_sim *sim = cor_sim_new(1);
 	struct cor_store *s = must_open(p.path, cor_sim_world(sim));
