@@ -98,8 +98,8 @@ static int child_watch(struct child *ch, uv_loop_t *loop, pid_t pid) {
 	return 0;
 }
 
-int child_spawn(struct child *ch, uv_loop_t *loop, const char *cwd, const char *const *argv,
-	const char *const *env, const int *fds, size_t n_fds, struct cor_err *err) {
+static int spawn(pid_t *ret_pid, const char *cwd, const char *const *argv, const char *const *env,
+	const int *fds, size_t n_fds) {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
@@ -119,13 +119,19 @@ int child_spawn(struct child *ch, uv_loop_t *loop, const char *cwd, const char *
 		else
 			(void)posix_spawn_file_actions_addopen(&actions, (int)i, "/dev/null", O_RDWR, 0);
 	}
-	pid_t pid = 0;
-	int r = posix_spawnp(&pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv,
+	int r = posix_spawnp(ret_pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv,
 		(char *const *)(uintptr_t)env);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	(void)posix_spawnattr_destroy(&attr);
-	if (r)
-		return cor_fail_errno(err, r, "%s", argv[0]);
+	return -r;
+}
+
+int child_spawn(struct child *ch, uv_loop_t *loop, const char *cwd, const char *const *argv,
+	const char *const *env, const int *fds, size_t n_fds, struct cor_err *err) {
+	pid_t pid = 0;
+	int r = spawn(&pid, cwd, argv, env, fds, n_fds);
+	if (r < 0)
+		return cor_fail_errno(err, -r, "%s", argv[0]);
 	r = child_watch(ch, loop, pid);
 	if (r < 0) {
 		(void)kill(pid, SIGKILL);
@@ -133,6 +139,23 @@ int child_spawn(struct child *ch, uv_loop_t *loop, const char *cwd, const char *
 		return cor_fail_errno(err, -r, "pidfd_open");
 	}
 	return 0;
+}
+
+int child_output(const char *const *argv, struct cor_buf *out) {
+	const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	int pipe_fds[2], status = 0;
+	pid_t pid = 0;
+	int r = pipe_cloexec(pipe_fds, NULL);
+	if (r < 0)
+		return r;
+	r = spawn(&pid, "/", argv, env, (const int[]){ -1, pipe_fds[1], -1 }, 3);
+	(void)close(pipe_fds[1]);
+	while (r == 0 && read_available(pipe_fds[0], out))
+		;
+	(void)close(pipe_fds[0]);
+	if (r == 0 && (waitpid(pid, &status, 0) != pid || status != 0))
+		r = -ECHILD;
+	return r;
 }
 
 int child_adopt(struct child *ch, uv_loop_t *loop, pid_t pid) {

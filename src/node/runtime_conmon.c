@@ -255,17 +255,17 @@ static char *find_helper(const char *given) {
 	return NULL;
 }
 
-/* "crun version 1.8.1"; asked once, at start, and therefore in a plain way. */
+/* "crun version 1.8.1"; asked once, at start, where a few milliseconds may be waited for. */
 static void ask_version(struct crt *rt) {
-	_cleanup_free_ char *command = cor_asprintf("%s --version", rt->crun);
-	FILE *f = popen(command, "re");
-	if (f) {
-		if (fscanf(f, "%*s version %63s", rt->version) != 1)
-			rt->version[0] = 0;
-		(void)pclose(f);
-	}
+	_cleanup_buf_ struct cor_buf text = { .limit = 4096 };
+	const char *argv[] = { rt->crun, "--version", NULL };
 	rt->rt.name = "crun";
-	rt->rt.version = rt->version[0] ? rt->version : "unknown";
+	rt->rt.version = "unknown";
+	if (child_output(argv, &text) < 0)
+		return;
+	cor_buf_byte(&text, 0);
+	if (sscanf(text.p, "%*s version %63s", rt->version) == 1)
+		rt->rt.version = rt->version;
 }
 
 /* What this process may hand on. */

@@ -38,6 +38,9 @@ int child_adopt(struct child *ch, uv_loop_t *loop, pid_t pid);
 /* Forgets it without killing it. */
 void child_release(struct child *ch);
 
+/* Runs a program to its end and gives its output; blocks. 0 when it exited with 0. */
+int child_output(const char *const *argv, struct cor_buf *out);
+
 /* Start time of a process in clock ticks since boot, 0 when there is none: with the pid it names a
  * process for ever (of this boot). */
 uint64_t process_start_time(pid_t pid);

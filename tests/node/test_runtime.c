@@ -439,6 +439,32 @@ static void conmon_killed(void **state) {
 	assert_int_equal(c->exit_code, 137);
 }
 
+static void ignore_exit(void *arg, struct cor_container *c) {
+	(void)arg;
+	(void)c;
+}
+
+/* "coracle down" after the agent has died. */
+static void cleaned(void **state) {
+	(void)state;
+	struct cor_err err = { 0 };
+	struct cor_container_spec spec = rtlab_spec(&lab, SH("trap '' TERM; sleep 1000"));
+	struct cor_container *c = rtlab_start(&lab, &spec, NULL);
+	pid_t pid = c->pid;
+	lab.rt->ops->free(lab.rt);
+	if (cor_runtime_conmon_clean(lab.cluster, lab.data, lab.run, &err) < 0)
+		fail_msg("%s", err.message);
+	char stat[64];
+	(void)snprintf(stat, sizeof(stat), "/proc/%d/cwd", (int)pid);
+	assert_int_equal(access(stat, F_OK), -1);
+	const struct cor_runtime_config cfg = { .loop = &lab.loop, .world = lab.world,
+		.cluster = lab.cluster, .data_dir = lab.data, .run_dir = lab.run,
+		.hybrid_helper = getenv("COR_HYBRID_CRUN"), .events = { ignore_exit, NULL } };
+	assert_int_equal(cor_runtime_conmon_new(&cfg, &lab.rt, &err), 0);
+	size_t it = 0;
+	assert_null(lab.rt->ops->next(lab.rt, &it));
+}
+
 static void many_at_once(void **state) {
 	(void)state;
 	enum { N = 8 };
@@ -469,6 +495,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(agent_killed, enter, leave),
 		cmocka_unit_test_setup_teardown(exit_while_away, enter, leave),
 		cmocka_unit_test_setup_teardown(conmon_killed, enter, leave),
+		cmocka_unit_test_setup_teardown(cleaned, enter, leave),
 		cmocka_unit_test_setup_teardown(many_at_once, enter, leave),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
