@@ -114,6 +114,8 @@ class Schema:
                     current = Type(package, words[1], attrs, words[2:], text)
                     package.types.append(current)
                     self.types[current.full] = current
+                elif words[0] == "sub" and not resource:
+                    raise SchemaError("a subresource without a resource")
                 elif words[0] == "resource":
                     resource = Resource(package, words[1], words[2], words[3], attrs)
                     package.resources.append(resource)
@@ -121,6 +123,8 @@ class Schema:
                     resource.subs.append((words[1], words[2], words[3].split(",")))
                 else:
                     self.check(words, attrs)
+                    if not current:
+                        raise SchemaError("a field outside of a type")
                     current.fields.append(
                         Field(int(words[0]), words[1], words[2], words[3:], attrs, text))
             except (SchemaError, ValueError, IndexError, KeyError, AttributeError) as e:
