@@ -622,6 +622,8 @@ struct cor_conn *cor_conn_new(const struct cor_conn_setup *s) {
 
 static void begin(struct cor_conn *c) {
 	uv_tcp_nodelay(&c->tcp, 1);
+	/* A peer that vanished without a word is noticed within minutes. */
+	uv_tcp_keepalive(&c->tcp, 1, 30);
 	if (c->ssl) {
 		c->state = HANDSHAKE;
 		read_on(c);
