@@ -119,6 +119,7 @@ static int take_image(struct import *im, struct image_new *n, struct files *f,
 		r = cor_image_source_file(im->source, f->paths[i], &fd, &size, err);
 		if (r < 0)
 			return cor_wrap(err, "layer %u", i + 1);
+		n->layers[i].size = size;
 		n->size += size;
 	}
 	im->run.p.bytes += n->size;

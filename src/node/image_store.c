@@ -373,6 +373,8 @@ static int ensure_one(void *arg, unsigned i, struct cor_err *err) {
 		r = bring(e, i, err);
 		disclaim(e->s, l);
 	}
+	if (r == 0 && !mine)
+		cor_image_run_bytes(e->run, l->size);
 	if (r == 0)
 		cor_image_run_layer(e->run);
 	return r;
