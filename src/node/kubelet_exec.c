@@ -8,6 +8,7 @@
 #include "node/kubelet_priv.h"
 
 struct joined {
+	struct kubelet_stream stream;
 	struct cor_kubelet *k;
 	struct cor_remote *remote;
 	struct cor_session *session;    /* NULL before it began and after it ended */
@@ -113,7 +114,12 @@ static void on_closed(void *arg, const struct cor_err *why) {
 	(void)why;
 	if (j->session)
 		cor_session_cancel(j->session);
+	kubelet_stream_remove(&j->stream);
 	joined_free(j);
+}
+
+static void joined_abort(struct kubelet_stream *s) {
+	cor_remote_abort(cor_container_of(s, struct joined, stream)->remote);
 }
 
 /* ---- requests ---- */
@@ -178,7 +184,9 @@ static void join(const struct kubelet_req *r, bool exec) {
 		j->remote = cor_remote_accept(r->http, &(struct cor_remote_config){ .want_stdin = j->in,
 			.want_stdout = j->out, .want_stderr = j->err, .tty = j->tty, .arg = j,
 			.ops = { on_ready, on_stdin, on_stdin_eof, on_resize, on_writable, on_closed } });
-	if (!j->remote)
+	if (j->remote)
+		kubelet_stream_add(&j->stream, r->k, joined_abort);
+	else
 		joined_free(j);
 }
 

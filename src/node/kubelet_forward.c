@@ -53,6 +53,7 @@ int kubelet_socket_in(const char *net_ns, int family) {
 /* ---- one connection ---- */
 
 struct session {
+	struct kubelet_stream stream;
 	struct cor_kubelet *k;
 	struct cor_forward *forward;
 	char *net_ns, *pod, *uid;
@@ -229,13 +230,22 @@ static void on_disconnect(void *arg, struct cor_forward_conn *fc) {
 		link_close(l);
 }
 
-static void on_closed(void *arg, const struct cor_err *why) {
-	struct session *s = arg;
-	(void)why;
+static void session_free(struct session *s) {
 	free(s->net_ns);
 	free(s->pod);
 	free(s->uid);
 	free(s);
+}
+
+static void on_closed(void *arg, const struct cor_err *why) {
+	struct session *s = arg;
+	(void)why;
+	kubelet_stream_remove(&s->stream);
+	session_free(s);
+}
+
+static void session_abort(struct kubelet_stream *s) {
+	cor_forward_abort(cor_container_of(s, struct session, stream)->forward);
 }
 
 /* ---- request ---- */
@@ -281,6 +291,8 @@ void kubelet_port_forward(const struct kubelet_req *r) {
 	s->forward = cor_forward_accept(r->http, &(struct cor_forward_config){ .ports = ports,
 		.n_ports = (size_t)n, .arg = s,
 		.ops = { on_connect, on_data, on_eof, on_writable, on_disconnect, on_closed } });
-	if (!s->forward)
-		on_closed(s, NULL);
+	if (s->forward)
+		kubelet_stream_add(&s->stream, r->k, session_abort);
+	else
+		session_free(s);
 }

@@ -237,21 +237,45 @@ int cor_kubelet_healthz_port(const struct cor_kubelet *k) {
 	return k->healthz_port;
 }
 
-static void server_closed(void *arg) {
+static void one_closed(void *arg) {
 	struct cor_kubelet *k = arg;
-	if (--k->closing > 0)
+	if (--k->open > 0 || !k->closing)
 		return;
 	if (k->closed)
 		k->closed(k->closed_arg);
 	kubelet_free(k);
 }
 
+void kubelet_stream_add(struct kubelet_stream *s, struct cor_kubelet *k,
+	void (*abort)(struct kubelet_stream *s)) {
+	s->k = k;
+	s->abort = abort;
+	s->next = k->streams;
+	s->prev = &k->streams;
+	if (s->next)
+		s->next->prev = &s->next;
+	k->streams = s;
+	k->open++;
+}
+
+void kubelet_stream_remove(struct kubelet_stream *s) {
+	*s->prev = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	one_closed(s->k);
+}
+
 void cor_kubelet_close(struct cor_kubelet *k, void (*done)(void *arg), void *arg) {
 	struct cor_http_server *const servers[] = { k->server, k->healthz };
 	k->closed = done;
 	k->closed_arg = arg;
-	k->closing = 1 + (k->healthz != NULL);
+	k->closing = true;
+	k->open += k->healthz ? 2 : 1;
+	for (struct kubelet_stream *s = k->streams, *next; s; s = next) {
+		next = s->next;
+		s->abort(s);
+	}
 	for (size_t i = 0; i < cor_countof(servers); i++)
 		if (servers[i])
-			cor_http_server_close(servers[i], 0, server_closed, k);
+			cor_http_server_close(servers[i], 0, one_closed, k);
 }

@@ -9,12 +9,21 @@ enum { KUBELET_SEGMENTS_MAX = 6 };
 
 struct kubelet_log;
 
+/* A connection that was taken over (exec, attach, port-forward) and lives beyond its request. */
+struct kubelet_stream {
+	struct kubelet_stream *next, **prev;
+	struct cor_kubelet *k;
+	void (*abort)(struct kubelet_stream *s);
+};
+
 struct cor_kubelet {
 	struct cor_kubelet_config cfg;
 	char *node_name, *data_dir;
 	struct cor_http_server *server, *healthz;
 	int port, healthz_port;
-	int closing;                    /* servers that are still to be closed */
+	struct kubelet_stream *streams;
+	bool closing;
+	int open;                       /* servers and streams that are still to be closed */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	cor_time started_at;
@@ -44,6 +53,11 @@ bool kubelet_find(const struct kubelet_req *r, bool container, struct cor_pod_re
 struct cor_str kubelet_container_name(const struct kubelet_req *r);
 /* "1", "t", "true" and so on; absent is false. False when it is none of them. */
 bool kubelet_bool_param(struct cor_http_req *req, const char *name, bool *ret);
+
+void kubelet_stream_add(struct kubelet_stream *s, struct cor_kubelet *k,
+	void (*abort)(struct kubelet_stream *s));
+/* Its last callback has come. k may be gone afterwards. */
+void kubelet_stream_remove(struct kubelet_stream *s);
 
 void kubelet_logs(const struct kubelet_req *r);         /* kubelet_log.c */
 void kubelet_exec(const struct kubelet_req *r);         /* kubelet_exec.c */

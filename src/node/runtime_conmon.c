@@ -138,9 +138,32 @@ void crt_watch_logs(struct crt *rt) {
 
 /* ---- recovery ---- */
 
+static bool is_conmon_of(const char *pid, const char *id) {
+	_cleanup_free_ char *path = cor_asprintf("/proc/%s/cmdline", pid);
+	_cleanup_buf_ struct cor_buf text = COR_BUF_INIT;
+	return read_whole(path, &text) && text.n &&
+		cor_str_ends(cor_str_c(text.p), COR_STR("conmon")) &&
+		cor_str_contains(cor_buf_view(&text), cor_str_c(id));
+}
+
+/* The agent died between starting conmon and writing down which process that is. */
+static void find_conmon(struct box *b) {
+	DIR *d = opendir("/proc");
+	const struct dirent *e;
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_conmon_of(e->d_name, b->c.id)) {
+			b->conmon_pid = (pid_t)strtol(e->d_name, NULL, 10);
+			b->conmon_start = process_start_time(b->conmon_pid);
+		}
+	if (d)
+		(void)closedir(d);
+}
+
 /* conmon lives: go on watching it. */
 static bool adopt(struct box *b) {
 	struct crt *rt = b->rt;
+	if (!b->conmon_pid)
+		find_conmon(b);
 	if (b->conmon_pid <= 0 || !b->conmon_start ||
 		process_start_time(b->conmon_pid) != b->conmon_start)
 		return false;

@@ -398,6 +398,59 @@ static void agent_killed(void **state) {
 	assert_int_equal(c[0]->exit_code, 137);
 }
 
+static void ignore_start(void *arg, struct cor_container *c, const struct cor_err *err) {
+	(void)arg;
+	(void)c;
+	(void)err;
+}
+
+static void agent_starting(void) {
+	rtlab_open(&lab);
+	struct cor_container_spec spec = rtlab_spec(&lab, ARGV("sleep", "1000"));
+	(void)lab.rt->ops->start(lab.rt, &spec, ignore_start, NULL, NULL);
+	rtlab_run(&lab, 20000);
+}
+
+/* Killed at any moment of a start: what it has begun is found, and is either running or over. */
+static void agent_killed_while_starting(void **state) {
+	(void)state;
+	int running = 0, over = 0;
+	rtlab_close(&lab);
+	/* On a busy machine it takes a long time until one runs. */
+	for (int ms = 2; ms < 60 || (running == 0 && ms < 10000); ms += ms < 60 ? 3 : ms) {
+		pid_t agent = fork();
+		assert_true(agent >= 0);
+		if (agent == 0) {
+			agent_starting();
+			_exit(0);
+		}
+		(void)usleep((useconds_t)ms * 1000);
+		assert_int_equal(kill(agent, SIGKILL), 0);
+		assert_int_equal(waitpid(agent, NULL, 0), agent);
+		rtlab_open(&lab);
+		rtlab_run(&lab, 30);
+		struct cor_container *c;
+		for (size_t it = 0; (c = lab.rt->ops->next(lab.rt, &it)); it = 0) {
+			if (c->phase == COR_CONTAINER_RUNNING)
+				running++;
+			else
+				over++;
+			assert_int_not_equal(c->phase, COR_CONTAINER_STARTING);
+			if (c->phase == COR_CONTAINER_RUNNING && c->started_at) {
+				struct rtlab_exec x;
+				rtlab_exec(&lab, c, ARGV("echo", "alive"), &x);
+				assert_string_equal(x.out.p, "alive\n");
+				rtlab_exec_fini(&x);
+			}
+			rtlab_remove(&lab, c);
+		}
+		rtlab_close(&lab);
+	}
+	print_message("found %d running, %d over\n", running, over);
+	assert_true(running > 0);
+	rtlab_open(&lab);
+}
+
 /* It ended while no agent was there: reported once, by the next. */
 static void exit_while_away(void **state) {
 	(void)state;
@@ -493,6 +546,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(privileged, enter, leave),
 		cmocka_unit_test_setup_teardown(mounts, enter, leave),
 		cmocka_unit_test_setup_teardown(agent_killed, enter, leave),
+		cmocka_unit_test_setup_teardown(agent_killed_while_starting, enter, leave),
 		cmocka_unit_test_setup_teardown(exit_while_away, enter, leave),
 		cmocka_unit_test_setup_teardown(conmon_killed, enter, leave),
 		cmocka_unit_test_setup_teardown(cleaned, enter, leave),
