@@ -291,7 +291,7 @@ def flags(t, f, embedded):
 def padded_name(name):
     """The name behind a quote, padded so that the encoder may copy it 16 bytes at a time."""
     size = (len(name) + 2 + 15) // 16 * 16
-    return '"\\"%s%s" + 1' % (name, "\\0" * (size - len(name) - 2))
+    return '&"\\"%s%s"[1]' % (name, "\\0" * (size - len(name) - 2))
 
 
 # What of a value is zero when JSON omits it: (member, size); None: a rule of its own.
