@@ -19,6 +19,9 @@
 
 #include "base/mem.h"
 #include "codec/tree.h"
+#include "net/client.h"
+#include "net/pki.h"
+#include "net/tls.h"
 #include "node/kubelet_http.h"
 #include "rtlab.h"
 
@@ -397,7 +400,7 @@ static void attach(void **state) {
 
 static void port_forward(void **state) {
 	(void)state;
-	start(ARGV("nc", "-lk", "-p", "8080", "-e", "cat"), false, false);
+	start(ARGV("nc", "-ll", "-p", "8080", "-e", "/bin/cat"), false, false);
 	struct rtlab_exec x;
 	for (int i = 0; i < 200; i++) {         /* it listens: 1F90 */
 		rtlab_exec(&lab, container, SH("grep -c :1F90 /proc/net/tcp /proc/net/tcp6 | grep -v :0"), &x);
@@ -434,6 +437,96 @@ static void statistics(void **state) {
 	assert_has(&metrics, "container_cpu_usage_seconds_total{container=\"c\",namespace=\"ns\",pod=\"pod\"} ");
 }
 
+/* ---- who may use it ---- */
+
+struct call {
+	bool done;
+	int status;
+	struct cor_buf body;
+};
+
+static void call_done(void *arg, const struct cor_http_response *r, struct cor_str body,
+	const struct cor_err *err) {
+	struct call *c = arg;
+	c->done = true;
+	c->status = err ? err->code : r->status;
+	cor_buf_str(&c->body, body);
+	cor_buf_byte(&c->body, 0);
+	c->body.n--;
+}
+
+static void issue(const struct cor_pki_pair *ca, const char *cn, const char *org, struct cor_pki_pair *ret) {
+	struct cor_err err = { 0 };
+	const struct cor_str orgs[] = { cor_str_c(org) }, sans[] = { COR_STR("127.0.0.1") };
+	cor_time now = cor_now(lab.world);
+	const struct cor_pki_subject subject = { .cn = cor_str_c(cn), .orgs = orgs, .n_orgs = org ? 1 : 0,
+		.sans = sans, .n_sans = 1, .server = true, .client = true, .not_before = now - COR_HOUR,
+		.not_after = now + COR_HOUR };
+	if (cor_pki_issue(ca, &subject, ret, &err) < 0)
+		fail_msg("%s", err.message);
+}
+
+static void certificates(void **state) {
+	(void)state;
+	static const struct {
+		const char *cn, *org;           /* cn NULL: no certificate */
+		bool other_ca;
+		const char *path;
+		int status;
+		const char *text;
+	} cases[] = {
+		{ NULL, NULL, false, "/pods", 401, "Unauthorized" },
+		{ NULL, NULL, false, "/healthz", 401, "Unauthorized" },
+		{ "eve", "developers", false, "/pods", 403,
+			"Forbidden (user=eve, verb=get, resource=nodes, subresource(s)=[pods proxy])" },
+		{ "eve", NULL, false, "/exec/ns/pod/c", 403, "subresource(s)=[proxy]" },
+		{ "root", "system:masters", true, "/pods", 401, "Unauthorized" },
+		{ "root", "system:masters", false, "/pods", 200, "PodList" },
+		{ "kube-apiserver-kubelet-client", NULL, false, "/pods", 200, "PodList" },
+	};
+	struct cor_err err = { 0 };
+	cor_time now = cor_now(lab.world);
+	_cleanup_pki_pair_ struct cor_pki_pair ca = { 0 }, other = { 0 }, server = { 0 };
+	assert_int_equal(cor_pki_make_ca(COR_STR("ca"), now - COR_HOUR, now + COR_HOUR, &ca, &err), 0);
+	assert_int_equal(cor_pki_make_ca(COR_STR("ca"), now - COR_HOUR, now + COR_HOUR, &other, &err), 0);
+	issue(&ca, "node-1", NULL, &server);
+	struct cor_tls *tls = cor_tls_new(&(struct cor_tls_config){ .server = true, .no_http2 = true,
+		.cert = cor_buf_view(&server.cert), .key = cor_buf_view(&server.key),
+		.ca = cor_buf_view(&ca.cert) }, &err);
+	assert_non_null(tls);
+	struct cor_kubelet *secure = NULL;
+	assert_int_equal(cor_kubelet_new(&(struct cor_kubelet_config){ .loop = &lab.loop, .world = lab.world,
+		.rt = lab.rt, .tls = tls, .node_name = "node-1", .data_dir = lab.data, .address = "127.0.0.1",
+		.healthz_port = -1, .pods = { find, list, NULL } }, &secure, &err), 0);
+	for (size_t i = 0; i < cor_countof(cases); i++) {
+		_cleanup_pki_pair_ struct cor_pki_pair mine = { 0 };
+		struct cor_tls_config config = { .ca = cor_buf_view(&ca.cert) };
+		if (cases[i].cn) {
+			issue(cases[i].other_ca ? &other : &ca, cases[i].cn, cases[i].org, &mine);
+			config.cert = cor_buf_view(&mine.cert);
+			config.key = cor_buf_view(&mine.key);
+		}
+		struct cor_tls *client_tls = cor_tls_new(&config, &err);
+		assert_non_null(client_tls);
+		struct cor_http_client *client = cor_http_client_new(&(struct cor_http_client_config){
+			.loop = &lab.loop, .tls = client_tls, .host = "127.0.0.1",
+			.port = cor_kubelet_port(secure), .verify = true });
+		struct call call = { 0 };
+		(void)cor_http_call_new(client, &(struct cor_http_call_config){ .method = "GET",
+			.path = cases[i].path, .ops = { .done = call_done }, .arg = &call });
+		rtlab_until(&lab, &call.done);
+		if (call.status != cases[i].status || !strstr(call.body.p, cases[i].text))
+			fail_msg("case %zu: %d %s", i, call.status, call.body.p);
+		cor_http_client_free(client);
+		cor_tls_unref(client_tls);
+		cor_buf_fini(&call.body);
+	}
+	bool done = false;
+	cor_kubelet_close(secure, closed, &done);
+	rtlab_until(&lab, &done);
+	cor_tls_unref(tls);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(plain_paths, enter, leave),
@@ -442,6 +535,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(attach, enter, leave),
 		cmocka_unit_test_setup_teardown(port_forward, enter, leave),
 		cmocka_unit_test_setup_teardown(statistics, enter, leave),
+		cmocka_unit_test_setup_teardown(certificates, enter, leave),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
