@@ -217,7 +217,11 @@ static int setup_node(struct cor_pod_net *pn, struct nl *nl, struct cor_err *err
 	put_route(nl, "route the pod addresses", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, 0,
 		pn->config.pod_cidr, RTN_UNREACHABLE, 0, 0);
 	rc = nl_commit(nl, err);
-	return rc < 0 ? rc : pod_net_sysctl("net/ipv4/ip_forward", "1", err);
+	if (rc >= 0)
+		rc = pod_net_sysctl("net/ipv4/ip_forward", "1", err);
+	/* A pod that reaches itself through a service comes in and leaves by one link. A redirect would
+	 * tell it a wrong way and use up its share of ICMP errors. The kernel ors this with the link's. */
+	return rc < 0 ? rc : pod_net_sysctl("net/ipv4/conf/all/send_redirects", "0", err);
 }
 
 static int take_oif(const struct nlmsghdr *nlh, void *arg) {

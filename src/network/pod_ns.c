@@ -362,15 +362,25 @@ static int run_maker(struct maker *m) {
 static int tune_link(const struct maker *m, struct cor_err *err) {
 	char name[COR_IFNAME_MAX], path[100];
 	pod_net_link_name(m->pn, m->ip, name);
-	/* A pod can send only from its own address. */
-	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", name);
-	int rc = pod_net_sysctl(path, "1", err);
-	if (rc < 0 || !m->spec->host_ports)
-		return rc;
-	/* So that 127.0.0.1:hostPort may leave through it; the service rules keep the pod from
-	 * reaching the node's loopback in turn. */
-	snprintf(path, sizeof(path), "net/ipv4/conf/%s/route_localnet", name);
-	return pod_net_sysctl(path, "1", err);
+	const struct {
+		const char *name, *value;
+		bool wanted;
+	} settings[] = {
+		/* A pod can send only from its own address. */
+		{ "rp_filter", "1", true },
+		/* See setup_node. */
+		{ "send_redirects", "0", true },
+		/* So that 127.0.0.1:hostPort may leave through it; the service rules keep the pod from
+		 * reaching the node's loopback in turn. */
+		{ "route_localnet", "1", m->spec->host_ports },
+	};
+	int rc = 0;
+	for (size_t i = 0; rc >= 0 && i < cor_countof(settings); i++) {
+		snprintf(path, sizeof(path), "net/ipv4/conf/%s/%s", name, settings[i].name);
+		if (settings[i].wanted)
+			rc = pod_net_sysctl(path, settings[i].value, err);
+	}
+	return rc;
 }
 
 static int fill_paths(struct cor_pod_net *pn, const struct cor_pod_ns_spec *spec,

@@ -52,16 +52,18 @@ static void put_nat(const struct rules_env *env, const char *dns, const char *se
 	const char *pods, struct cor_buf *out) {
 	char gateway[COR_IP4_TEXT_MAX];
 	cor_ip4_format(env->node_cidr.addr + 1, gateway);
-	cor_buf_printf(out, "chain services {\n"
-		"ip saddr != %s ip daddr %s meta mark set meta mark or 0x4000\n"
+	cor_buf_c(out, "chain services {\n");
+	if (env->dns_ip)
+		cor_buf_printf(out, "ip daddr %s return\n", dns);
+	cor_buf_printf(out, "ip saddr != %s ip daddr %s meta mark set meta mark or 0x4000\n"
 		"ip daddr . meta l4proto . th dport vmap @service-ips\n"
-		"ip daddr != { 127.0.0.0/8%s%s } fib daddr type local "
+		"ip daddr != 127.0.0.0/8 fib daddr type local "
 		"meta l4proto . th dport vmap @service-nodeports\n"
 		"fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @host-ports\n"
 		"fib daddr type local dnat ip to meta l4proto . th dport map @host-ports-any\n}\n"
 		"chain nat-prerouting { type nat hook prerouting priority dstnat; jump services; }\n"
 		"chain nat-output { type nat hook output priority -100; jump services; }\n",
-		pods, services, env->dns_ip ? ", " : "", dns);
+		pods, services);
 	/* The links of pods have no address of their own on the node: the gateway's stands for it. */
 	cor_buf_printf(out, "chain masquerade-any {\n"
 		"oifname \"%s*\" snat to %s fully-random\nmasquerade fully-random\n}\n"
@@ -179,7 +181,9 @@ static void put_pair(const struct item *old, const struct item *now, void *arg) 
 			cor_buf_printf(w->out, "add chain ip %s %s\n", table, now->key);
 		break;
 	case RULES_FILL:
-		/* A chain may be there from before, waiting for its deletion: it is empty then. */
+		/* What waits for its deletion may be wanted again before: it is emptied now. */
+		if (old && !now && old->kind == IT_AFFINITY)
+			cor_buf_printf(w->out, "flush set ip %s %s\n", table, old->key);
 		if (any->kind == IT_CHAIN && old)
 			cor_buf_printf(w->out, "flush chain ip %s %s\n", table, any->key);
 		if (any->kind == IT_CHAIN && now)

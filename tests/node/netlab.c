@@ -45,6 +45,22 @@ static void enter(const char *netns) {
 	close(fd);
 }
 
+void lab_netns(const char *path) {
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (unshare(CLONE_NEWNET) < 0)
+			die("unshare");
+		int fd = open(path, O_CREAT | O_RDONLY | O_CLOEXEC, 0400);
+		close(fd);
+		if (mount("/proc/self/ns/net", path, NULL, MS_BIND, NULL) < 0)
+			die(path);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	if (lab_sh(path, "ip link set lo up") != 0)
+		die("new network namespace");
+}
+
 static struct sockaddr_in address(const char *ip, int port) {
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	if (ip && inet_pton(AF_INET, ip, &sa.sin_addr) != 1)

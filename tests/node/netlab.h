@@ -9,6 +9,9 @@
 /* Leaves the machine's network and mount namespaces; the run directory is a fresh tmpfs. */
 void lab_enter(const char *run_dir);
 
+/* A new network namespace, pinned at path. */
+void lab_netns(const char *path);
+
 /* Serves TCP and UDP on ip:port in the namespace (NULL = the lab's own): answers every connection
  * and datagram with "<name> <client's address>". Returns when it listens. */
 pid_t lab_serve(const char *netns, const char *ip, int port, const char *name);

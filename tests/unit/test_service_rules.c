@@ -290,7 +290,7 @@ static void changes_are_small(void **state) {
 			"delete element ip coracle-t service-ips { k2 }\n"
 			"add element ip coracle-t service-ips { k2 : goto c3 }\n"
 			"add element ip coracle-t no-endpoint-services { k3 : drop }\n", "chain c2;" },
-		{ 2, 0, "flush chain ip coracle-t c1\nflush chain ip coracle-t c3\n"
+		{ 2, 0, "flush set ip coracle-t s1\nflush chain ip coracle-t c1\nflush chain ip coracle-t c3\n"
 			"delete element ip coracle-t service-ips { k1, k2 }\n"
 			"delete element ip coracle-t no-endpoint-services { k3 }\n",
 			"affinity s1;chain c1;chain c3;" },
