@@ -41,7 +41,7 @@ struct cor_decode {
 	struct cor_decode *d, struct cor_err *err);
 
 /* Only the members apiVersion and kind of the top level, absent when missing; may point into
- * json. Fails on malformed input as far as it has to read. */
+ * json. Fails on malformed input as far as it has to read (couldn't get version/kind; ...). */
 [[nodiscard]] int cor_json_typemeta(struct cor_str json, struct cor_arena *a,
 	struct cor_str *ret_api_version, struct cor_str *ret_kind, struct cor_err *err);
 

@@ -571,25 +571,41 @@ int cor_json_decode_new(const struct cor_type *t, struct cor_str json, void **re
 	return r;
 }
 
+static int bad_typemeta(const struct cor_json_reader *r) {
+	if (r->code && r->err)
+		(void)cor_wrap(r->err, "couldn't get version/kind; json parse error");
+	return r->code;
+}
+
 int cor_json_typemeta(struct cor_str json, struct cor_arena *a, struct cor_str *ret_api_version,
 		struct cor_str *ret_kind, struct cor_err *err) {
+	/* upstream's struct for this has no name */
+	static const struct cor_type anonymous = { .name = "" };
 	struct cor_json_reader r = { .p = json.p, .end = json.p + json.n, .start = json.p, .arena = a,
 		.err = err };
-	struct cor_str key, *at;
+	struct cor_json_step step = { .owner = &anonymous };
 	bool first = true;
 	char c;
 	*ret_api_version = *ret_kind = (struct cor_str){ NULL, 0 };
 	if (!cor_json_peek(&r, &c))
-		return r.code;
+		return bad_typemeta(&r);
 	if (c != '{') {
 		(void)cor_json_bad_type(&r, r.p, "struct { APIVersion string; Kind string }");
-		return r.code;
+		return bad_typemeta(&r);
 	}
-	while ((!ret_api_version->p || !ret_kind->p) && cor_json_next_member(&r, &first, &key)) {
-		at = cor_str_eq(key, COR_STR("apiVersion")) ? ret_api_version :
-			cor_str_eq(key, COR_STR("kind")) ? ret_kind : NULL;
-		if (at && *r.p == '"' ? !cor_json_read_str(&r, at) : !cor_json_skip(&r, NULL))
+	while ((!ret_api_version->p || !ret_kind->p) && cor_json_next_member(&r, &first, &step.name)) {
+		struct cor_str *at = cor_str_eq(step.name, COR_STR("apiVersion")) ? ret_api_version :
+			cor_str_eq(step.name, COR_STR("kind")) ? ret_kind : NULL;
+		r.path = &step;
+		if (!at || *r.p == 'n')
+			(void)cor_json_skip(&r, NULL);
+		else if (*r.p != '"')
+			(void)cor_json_bad_type(&r, r.p, "string");
+		else
+			(void)cor_json_read_str(&r, at);
+		r.path = NULL;
+		if (r.code)
 			break;
 	}
-	return r.code;
+	return bad_typemeta(&r);
 }

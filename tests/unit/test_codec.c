@@ -263,6 +263,39 @@ static void test_errors(void **state) {
 	cor_arena_free(a);
 }
 
+static void test_typemeta(void **state) {
+	static const struct {
+		const char *json, *version, *kind, *message;
+	} cases[] = {
+		{ "{\"spec\":{\"a\":[1]},\"kind\":\"Pod\",\"apiVersion\":\"v1\", garbage", "v1", "Pod", NULL },
+		{ "{\"kind\":\"Pod\"}", "", "Pod", NULL },
+		{ "{\"kind\":null}", "", "", NULL },
+		{ "{}", "", "", NULL },
+		{ "hello", NULL, NULL, "couldn't get version/kind; json parse error: invalid character 'h' "
+			"looking for beginning of value" },
+		{ "", NULL, NULL, "couldn't get version/kind; json parse error: unexpected end of JSON input" },
+		{ "{\"kind\":1}", NULL, NULL, "couldn't get version/kind; json parse error: json: cannot "
+			"unmarshal number into Go struct field .kind of type string" },
+		{ "[]", NULL, NULL, "couldn't get version/kind; json parse error: json: cannot unmarshal array "
+			"into Go value of type struct { APIVersion string; Kind string }" },
+	};
+	struct cor_arena *a = cor_arena_new(0);
+	for (size_t i = 0; i < cor_countof(cases); i++) {
+		struct cor_str version, kind;
+		struct cor_err err = { 0 };
+		int r = cor_json_typemeta(cor_str_c(cases[i].json), a, &version, &kind, &err);
+		if (cases[i].message) {
+			assert_int_equal(r, COR_E_PARSE);
+			assert_string_equal(err.message, cases[i].message);
+		} else {
+			assert_int_equal(r, 0);
+			assert_text(cases[i].json, cor_str_c(cases[i].version), version);
+			assert_text(cases[i].json, cor_str_c(cases[i].kind), kind);
+		}
+	}
+	cor_arena_free(a);
+}
+
 static void test_strict(void **state) {
 	static const struct {
 		const char *type, *json, *errors;
@@ -539,7 +572,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors_json), cmocka_unit_test(test_vectors_proto),
 		cmocka_unit_test(test_vectors_copy), cmocka_unit_test(test_vectors_cut),
-		cmocka_unit_test(test_errors), cmocka_unit_test(test_strict),
+		cmocka_unit_test(test_errors), cmocka_unit_test(test_typemeta),
+		cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_canonical), cmocka_unit_test(test_unversioned),
 		cmocka_unit_test(test_quantity), cmocka_unit_test(test_structs),
 		cmocka_unit_test(test_equal), cmocka_unit_test(test_limits),
