@@ -176,6 +176,14 @@ static void write_process(struct cor_buf *b, const struct cor_container_spec *sp
 	write_env(b, spec);
 	cor_jw_c(b, "cwd", spec->cwd && *spec->cwd ? spec->cwd : "/");
 	write_capabilities(b, caps);
+	if (node->open_files) {
+		cor_jw_open(b, "rlimits", '[');
+		cor_jw_open(b, NULL, '{');
+		cor_jw_c(b, "type", "RLIMIT_NOFILE");
+		cor_jw_int(b, "hard", (int64_t)node->open_files);
+		cor_jw_int(b, "soft", (int64_t)node->open_files);
+		cor_buf_c(b, "}]");
+	}
 	cor_jw_bool(b, "noNewPrivileges", spec->no_new_privileges);
 	int adj = spec->oom_score_adj;
 	cor_jw_int(b, "oomScoreAdj", adj < node->oom_score_adj_min ? node->oom_score_adj_min : adj);

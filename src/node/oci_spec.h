@@ -12,6 +12,7 @@ struct cor_oci_node {
 	bool cgroup_v2;
 	bool swap_limit;                /* the kernel can limit swap per cgroup */
 	uint64_t capabilities;          /* that can be given; the kernel refuses others */
+	uint64_t open_files;            /* how many a process may have open; 0: as the agent */
 	int oom_score_adj_min;          /* lower values cannot be set; the spec's is raised to it */
 };
 

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -19,7 +20,7 @@
 #include "node/runtime_priv.h"
 
 #define ROTATE_PERIOD (10 * COR_SECOND)
-enum { LINUX_CAP_SYS_RESOURCE = 24 };
+enum { LINUX_CAP_SYS_RESOURCE = 24, OPEN_FILES_MAX = 1 << 20 };
 
 /* ---- operations that need no file of their own ---- */
 
@@ -303,6 +304,10 @@ static void ask_privileges(struct crt *rt) {
 		permitted = prm ? strtoull(prm + 7, NULL, 16) : 0;
 	}
 	rt->capabilities = bounding & permitted;
+	/* The soft limit of the agent is for the agent; servers in containers need more. */
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		rt->open_files = files.rlim_max < OPEN_FILES_MAX ? files.rlim_max : OPEN_FILES_MAX;
 	int64_t value;
 	if (!(permitted & (UINT64_C(1) << LINUX_CAP_SYS_RESOURCE)) &&
 		read_whole("/proc/self/oom_score_adj", &adj) &&

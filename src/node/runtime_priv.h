@@ -70,6 +70,7 @@ struct crt {
 	int oom_score_adj_min;
 	bool oom_warned;
 	uint64_t capabilities;
+	uint64_t open_files;
 	struct cor_map by_id;           /* struct box * */
 	struct cor_timer rotate;        /* looks at the size of logs */
 	struct cor_timer recovered;     /* reports exits of the time before new() */

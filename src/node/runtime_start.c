@@ -221,7 +221,7 @@ static int write_bundle(struct box *b, const struct cor_container_spec *spec, st
 	struct crt *rt = b->rt;
 	const struct cor_oci_node node = { .cgroup_path = b->cgroup, .swap_limit = rt->cg.swap_limit,
 		.cgroup_v2 = rt->cg.mode == COR_CGROUP_V2, .capabilities = rt->capabilities,
-		.oom_score_adj_min = rt->oom_score_adj_min };
+		.open_files = rt->open_files, .oom_score_adj_min = rt->oom_score_adj_min };
 	if (spec->oom_score_adj < rt->oom_score_adj_min && !rt->oom_warned) {
 		rt->oom_warned = true;
 		cor_warn("oom_score_adj of containers cannot be lowered below %d: no CAP_SYS_RESOURCE",

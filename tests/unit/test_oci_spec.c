@@ -109,11 +109,14 @@ static void process(void **state) {
 	spec.no_new_privileges = spec.tty = true;
 	struct cor_oci_node poor = node;
 	poor.oom_score_adj_min = 100;
+	poor.open_files = 4096;
 	const struct cor_node *doc = build(a, &spec, &poor);
 	int64_t n = 0;
 	bool yes = false;
 	assert_true(cor_node_path_int(doc, "process.oomScoreAdj", &n));
 	assert_int_equal(n, 100);
+	assert_true(cor_node_path_int(cor_node_path(doc, "process.rlimits")->items.p[0], "soft", &n));
+	assert_int_equal(n, 4096);
 	assert_true(cor_node_path_bool(doc, "process.noNewPrivileges", &yes) && yes);
 	assert_true(cor_node_path_bool(doc, "process.terminal", &yes) && yes);
 	const struct cor_node *list = cor_node_path(doc, "process.env");
