@@ -614,12 +614,19 @@ static int unpack(struct layer *l, struct cor_err *err) {
 	return r == 0 ? check_digests(l, err) : r;
 }
 
+/* libarchive converts names of pax headers to the thread's character set. */
+static locale_t utf8;
+static pthread_once_t utf8_once = PTHREAD_ONCE_INIT;
+static void make_utf8(void) {
+	utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
+}
+
 int cor_image_unpack(const struct image_unpack *u, struct cor_err *err) {
 	struct layer l = { .u = u, .parent = -1 };
-	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL), before;
+	locale_t before;
 	int r;
 
-	/* libarchive converts names of pax headers to the thread's character set. */
+	(void)pthread_once(&utf8_once, make_utf8);
 	before = utf8 ? uselocale(utf8) : NULL;
 
 	l.in = cor_calloc(1, CHUNK);
@@ -637,9 +644,7 @@ int cor_image_unpack(const struct image_unpack *u, struct cor_err *err) {
 	free(l.plain);
 	free(l.dirs);
 	free(l.parent_path);
-	if (utf8) {
+	if (utf8)
 		(void)uselocale(before);
-		freelocale(utf8);
-	}
 	return r < 0 && !l.told ? cor_wrap(err, "layer %u", u->number) : r;
 }

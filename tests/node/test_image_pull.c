@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../unit/imagelab.h"
+#include "imagelab.h"
 #include "node/image.h"
 #include "registrylab.h"
 

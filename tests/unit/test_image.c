@@ -2,6 +2,7 @@
 // The image store: references, logins, import, layers, hostile archives, records, root file
 // systems, users. Needs root. Runs in a mount namespace of its own, on a tmpfs that goes with it.
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -44,15 +45,14 @@ static struct cor_image_store *open_store(const char *dir, struct cor_image_conf
 }
 
 static int count_entries(const char *dir) {
-	char cmd[300], out[32] = "";
-	FILE *f;
+	DIR *d = opendir(dir);
+	int n = 0;
 
-	(void)snprintf(cmd, sizeof(cmd), "find %s -mindepth 1 -maxdepth 1 | wc -l", dir);
-	f = popen(cmd, "r");
-	assert_non_null(f);
-	assert_non_null(fgets(out, sizeof(out), f));
-	(void)pclose(f);
-	return atoi(out);
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));)
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	(void)closedir(d);
+	return n;
 }
 
 static int count_below(const char *dir, const char *name) {
@@ -501,14 +501,28 @@ static void test_crash_leftovers(void **state) {
 	struct lab_image a = { .layers = two_layers, .n = 1, .name = "app:1" };
 	const char *dir = fresh("store");
 	struct cor_image_store *s = open_store(dir, (struct cor_image_config){ 0 });
-	char cmd[600];
+	static const char zeros[] =
+		"0000000000000000000000000000000000000000000000000000000000000000";
+	static const struct {
+		const char *name;
+		bool dir, hex;
+	} leftovers[] = { { "tmp/dead", true }, { "tmp/dead/layer-1", true },
+		{ "tmp/dead/layer-1/x", true }, { "tmp/dead/pin-", false, true }, { "layers/", true, true },
+		{ "layers/junk", true }, { "blobs/", false, true }, { "leases/c1", false } };
+	char path[300];
 
 	must_import(s, &a);
 	cor_image_store_close(s);
-	(void)snprintf(cmd, sizeof(cmd), "cd %s && mkdir -p tmp/dead/layer-1/x && "
-		"touch tmp/dead/pin-%064d && mkdir layers/%064d layers/junk && touch blobs/%064d && "
-		"echo >leases/c1 sha256:%064d && echo /tmp/gone >>leases/c1", dir, 0, 0, 0, 0);
-	assert_int_equal(system(cmd), 0);
+	for (size_t i = 0; i < cor_countof(leftovers); i++) {
+		int n = snprintf(path, sizeof(path), "%s/", dir);
+
+		(void)snprintf(path + n, sizeof(path) - (size_t)n, "%s%s", leftovers[i].name,
+			leftovers[i].hex ? zeros : "");
+		if (leftovers[i].dir)
+			assert_int_equal(mkdir(path, 0700), 0);
+		else
+			lab_write_file(path, "sha256:00\n/tmp/gone\n", 20);
+	}
 	s = open_store(dir, (struct cor_image_config){ 0 });
 	assert_int_equal(count_below(dir, "tmp"), 1);           /* our own session */
 	assert_int_equal(count_below(dir, "layers"), 1);
