@@ -321,7 +321,8 @@ static void serve(struct connection *c, const char *q) {
 		(void)atomic_fetch_add(strncmp(q, "HEAD", 4) == 0 ? &c->f->heads :
 			&c->f->manifests, 1);
 		reglab_digest(c->f->dir, digest);
-		serve_file(c, q, digest + 7, false);
+		serve_file(c, q, strncmp(manifest, "/manifests/sha256:", 18) == 0 ?
+			manifest + 18 : digest + 7, false);
 	} else if (blob) {
 		(void)atomic_fetch_add(&c->f->blobs, 1);
 		serve_file(c, q, blob + 14, true);

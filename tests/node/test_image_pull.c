@@ -20,13 +20,14 @@
 static unsigned serial;
 
 /* A layout with two layers, the second large enough to be cut; other numbers, other content. */
-static const char *make_image(int number) {
+static const char *make_image_with(int number, bool index) {
 	static char paths[16][40], big[400001], small[16];
 	char *p = paths[serial % 16];
 	const struct lab_entry a[] = { { "number", 'f', small }, { 0 } };
 	const struct lab_entry b[] = { { "big", 'f', big }, { 0 } };
 	const struct lab_layer layers[] = { { a, LAB_GZIP }, { b, LAB_PLAIN } };
-	struct lab_image im = { .layers = layers, .n = 2, .config = "\"Cmd\":[\"x\"]" };
+	struct lab_image im = { .layers = layers, .n = 2, .config = "\"Cmd\":[\"x\"]",
+		.nested_index = index };
 	unsigned x = (unsigned)number + 1;
 
 	for (size_t i = 0; i + 1 < sizeof(big); i++)
@@ -35,6 +36,10 @@ static const char *make_image(int number) {
 	(void)snprintf(p, sizeof(paths[0]), "/tmp/layout-%u", serial++);
 	lab_write_image(&im, p, true);
 	return p;
+}
+
+static const char *make_image(int number) {
+	return make_image_with(number, false);
 }
 
 static struct cor_image_store *open_with(struct cor_image_config c) {
@@ -268,6 +273,26 @@ static void test_mirrors(void **state) {
 	fake_stop(&origin);
 }
 
+/* The digest reference is that of the index, as that is what the tag means. */
+static void test_index(void **state) {
+	static struct fake_registry f;
+	struct cor_image_store *s = open_store();
+	struct cor_image *i;
+	char digest[80];
+
+	fake_start(&f, make_image_with(18, true));
+	i = must_pull(s, ref_of(&f), NULL);
+	reglab_digest(f.dir, digest);
+	assert_non_null(strstr(cor_image_status_id(i).p, digest));
+	assert_int_equal(atomic_load(&f.manifests), 2);
+	cor_image_unref(i);
+	cor_image_unref(must_pull(s, ref_of(&f), NULL));
+	assert_int_equal(atomic_load(&f.manifests), 2);         /* a HEAD was enough */
+	assert_int_equal(atomic_load(&f.heads), 1);
+	cor_image_store_close(s);
+	fake_stop(&f);
+}
+
 /* ---- pulls on the loop ---- */
 
 struct async {
@@ -389,6 +414,7 @@ int main(void) {
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_mirrors),
+		cmocka_unit_test(test_index),
 		cmocka_unit_test(test_puller),
 		cmocka_unit_test(test_puller_close),
 	};
