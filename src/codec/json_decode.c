@@ -83,7 +83,8 @@ static bool read_double(struct cor_json_reader *r, const struct cor_field *f, do
 __attribute__((cold, noinline))
 static bool bad_time(struct cor_json_reader *r, const char *at, bool micro, struct cor_str s) {
 	char text[300];
-	const char *layout = micro ? "2006-01-02T15:04:05.000000Z07:00" : "2006-01-02T15:04:05Z07:00";
+	const char *layout = micro ? "2006-01-02T15:04:05.000000Z07:00" :
+		"2006-01-02T15:04:05Z07:00";
 	int n = s.n > 80 ? 80 : (int)s.n;
 	snprintf(text, sizeof(text), "parsing time \"%.*s\" as \"%s\": cannot parse \"%.*s\" as "
 		"\"2006\"", n, s.p, layout, n, s.p);
@@ -270,7 +271,8 @@ static inline bool next_member(struct cor_json_reader *r, bool *first, struct co
 		}
 		if (p[1] == '"' && (*p == ',' || *first)) {
 			const char *q = cor_scan_plain(p + 2, end);
-			if (__builtin_expect(end - q >= 3 && q[0] == '"' && q[1] == ':' && q[2] > ' ', 1)) {
+			bool plain = end - q >= 3 && q[0] == '"' && q[1] == ':' && q[2] > ' ';
+			if (__builtin_expect(plain, 1)) {
 				*ret_key = (struct cor_str){ p + 2, (size_t)(q - p - 2) };
 				r->p = q + 2;
 				*first = false;
@@ -432,7 +434,8 @@ static inline bool same_rest(const char *a, const char *b, size_t n) {
 }
 
 /* The field with the name of n > 0 bytes at p, or NULL; at least eight bytes follow p. */
-static inline const struct cor_field *match_name(const struct cor_type *t, const char *p, size_t n) {
+static inline const struct cor_field *match_name(const struct cor_type *t, const char *p,
+		size_t n) {
 	uint64_t v, prefix;
 	memcpy(&v, p, 8);
 	v = le64toh(v);
@@ -581,8 +584,8 @@ int cor_json_typemeta(struct cor_str json, struct cor_arena *a, struct cor_str *
 		struct cor_str *ret_kind, struct cor_err *err) {
 	/* upstream's struct for this has no name */
 	static const struct cor_type anonymous = { .name = "" };
-	struct cor_json_reader r = { .p = json.p, .end = json.p + json.n, .start = json.p, .arena = a,
-		.err = err };
+	struct cor_json_reader r = { .p = json.p, .end = json.p + json.n, .start = json.p,
+		.arena = a, .err = err };
 	struct cor_json_step step = { .owner = &anonymous };
 	bool first = true;
 	char c;
@@ -593,9 +596,10 @@ int cor_json_typemeta(struct cor_str json, struct cor_arena *a, struct cor_str *
 		(void)cor_json_bad_type(&r, r.p, "struct { APIVersion string; Kind string }");
 		return bad_typemeta(&r);
 	}
-	while ((!ret_api_version->p || !ret_kind->p) && cor_json_next_member(&r, &first, &step.name)) {
-		struct cor_str *at = cor_str_eq(step.name, COR_STR("apiVersion")) ? ret_api_version :
-			cor_str_eq(step.name, COR_STR("kind")) ? ret_kind : NULL;
+	while ((!ret_api_version->p || !ret_kind->p) &&
+			cor_json_next_member(&r, &first, &step.name)) {
+		struct cor_str *at = cor_str_eq(step.name, COR_STR("apiVersion")) ?
+			ret_api_version : cor_str_eq(step.name, COR_STR("kind")) ? ret_kind : NULL;
 		r.path = &step;
 		if (!at || *r.p == 'n')
 			(void)cor_json_skip(&r, NULL);

@@ -104,12 +104,13 @@ bool cor_json_bad_type(struct cor_json_reader *r, const char *at, const char *ty
 	bool number = *at == '-' || (*at >= '0' && *at <= '9');
 	bool wants_number = strncmp(type, "int", 3) == 0;
 	if (number && wants_number)
-		snprintf(value, sizeof(value), "number %.*s", text.n > 50 ? 50 : (int)text.n, text.p);
+		snprintf(value, sizeof(value), "number %.*s", text.n > 50 ? 50 : (int)text.n,
+			text.p);
 	else
 		snprintf(value, sizeof(value), "%s", json_kind(at));
 	if (!s) {
-		r->code = cor_fail(r->err, COR_E_PARSE, "json: cannot unmarshal %s into Go value of type %s",
-			value, type);
+		r->code = cor_fail(r->err, COR_E_PARSE,
+			"json: cannot unmarshal %s into Go value of type %s", value, type);
 	} else {
 		struct cor_buf b = { .limit = 4096 };
 		put_go_path(r->path, &b);
@@ -147,10 +148,12 @@ void cor_json_note(struct cor_json_reader *r, const char *what, struct cor_str n
 
 void cor_json_go_type(const struct cor_field *f, bool element, char *out, size_t size) {
 	static const char *const names[COR_FK_MAX] = {
-		[COR_FK_STRING] = "string", [COR_FK_BYTES] = "[]uint8", [COR_FK_RAW] = "runtime.RawExtension",
+		[COR_FK_STRING] = "string", [COR_FK_BYTES] = "[]uint8",
+		[COR_FK_RAW] = "runtime.RawExtension",
 		[COR_FK_QUANTITY] = "resource.Quantity", [COR_FK_DURATION] = "v1.Duration",
 		[COR_FK_BOOL] = "bool", [COR_FK_INT32] = "int32", [COR_FK_INT64] = "int64",
-		[COR_FK_DOUBLE] = "float64", [COR_FK_TIME] = "v1.Time", [COR_FK_MICROTIME] = "v1.MicroTime",
+		[COR_FK_DOUBLE] = "float64", [COR_FK_TIME] = "v1.Time",
+		[COR_FK_MICROTIME] = "v1.MicroTime",
 		[COR_FK_INTSTR] = "intstr.IntOrString", [COR_FK_STRINGS] = "[]string",
 	};
 	const char *prefix = "";

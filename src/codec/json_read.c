@@ -62,6 +62,15 @@ static const char *decode_u(const char *p, const char *end, char **out) {
 	return p;
 }
 
+static bool check_hex4(struct cor_json_reader *r, const char *p) {
+	for (int i = 0; i < 4; i++)
+		if (p + i == r->end || hex_digit(p[i]) < 0) {
+			r->p = p + i;
+			return cor_json_bad_char(r, "in \\u hexadecimal character escape");
+		}
+	return true;
+}
+
 /* Finds the end of the string whose text starts at r->p + 1 and checks its escapes. *ret_plain:
  * nothing in it needs decoding; *ret_bad counts bytes that are not UTF-8. */
 static bool find_end(struct cor_json_reader *r, const char *p, bool *ret_plain, size_t *ret_bad) {
@@ -84,11 +93,8 @@ static bool find_end(struct cor_json_reader *r, const char *p, bool *ret_plain, 
 				return cor_json_bad_char(r, "in string escape code");
 			}
 			if (p[1] == 'u') {
-				for (int i = 2; i < 6; i++)
-					if (p + i == r->end || hex_digit(p[i]) < 0) {
-						r->p = p + i;
-						return cor_json_bad_char(r, "in \\u hexadecimal character escape");
-					}
+				if (!check_hex4(r, p + 2))
+					return false;
 				p += 4;
 			}
 			p += 2;
@@ -198,7 +204,8 @@ bool cor_json_read_number(struct cor_json_reader *r, struct cor_str *ret_text, i
 		const char *first = r->p;
 		for (; digit_at(r); r->p++)
 			v = v * 10 + (uint64_t)(*r->p - '0');
-		integer = r->p - first < 19 || (r->p - first == 19 && v <= (uint64_t)INT64_MAX + negative);
+		integer = r->p - first < 19 ||
+			(r->p - first == 19 && v <= (uint64_t)INT64_MAX + negative);
 	}
 	if (r->p < r->end && *r->p == '.') {
 		integer = false;

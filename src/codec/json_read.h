@@ -30,7 +30,7 @@ struct cor_json_reader {
 /* invalid character 'x' WHERE, or unexpected end of JSON input. */
 bool cor_json_bad_char(struct cor_json_reader *r, const char *where);
 bool cor_json_bad_limit(struct cor_json_reader *r);
-/* json: cannot unmarshal WHAT into Go struct field T.path of type TYPE; at: where the value began */
+/* json: cannot unmarshal WHAT into Go struct field T.path of type TYPE; at: where it began */
 bool cor_json_bad_type(struct cor_json_reader *r, const char *at, const char *type);
 bool cor_json_bad_value(struct cor_json_reader *r, const char *at, const char *text);
 /* Notes «what "path.name"» for strict decoding. */

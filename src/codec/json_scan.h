@@ -42,8 +42,8 @@ static inline const char *cor_scan_plain(const char *p, const char *end) {
 		uint64_t v;
 		memcpy(&v, p, 8);
 		uint64_t q = v ^ (ones * '"'), b = v ^ (ones * '\\');
-		uint64_t bad = (((q - ones) & ~q) | ((b - ones) & ~b) | (v - ones * 0x20) | v) & high;
-		if (bad)
+		uint64_t bad = ((q - ones) & ~q) | ((b - ones) & ~b) | (v - ones * 0x20) | v;
+		if (bad & high)
 			break;
 	}
 #endif

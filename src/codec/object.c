@@ -109,8 +109,9 @@ static bool equal_quantity(struct cor_str a, struct cor_str b) {
 static bool equal_strings(const struct cor_any_list *a, const struct cor_any_list *b) {
 	if (a->n != b->n)
 		return false;
+	const struct cor_str *p = a->p, *q = b->p;
 	for (size_t i = 0; i < a->n; i++)
-		if (!cor_str_eq(((const struct cor_str *)a->p)[i], ((const struct cor_str *)b->p)[i]))
+		if (!cor_str_eq(p[i], q[i]))
 			return false;
 	return true;
 }
@@ -160,7 +161,8 @@ static bool equal_field(const struct cor_field *f, const void *a, const void *b)
 			const void *x = *(const cor_any_ptr *)a, *y = *(const cor_any_ptr *)b;
 			return x && y ? equal_value(f, x, y) : x == y;
 		}
-		if (is_text(f->kind) && !((const struct cor_str *)a)->p != !((const struct cor_str *)b)->p)
+		const struct cor_str *s = a, *t = b;
+		if (is_text(f->kind) && !s->p != !t->p)
 			return false;
 		return equal_value(f, a, b);
 	}
@@ -206,7 +208,7 @@ static int set_default(const struct cor_field *f, void *at, struct cor_arena *a)
 		return 0;
 	}
 	if (f->kind == COR_FK_STRING)
-		*(struct cor_str *)at = cor_str_sub(text, 1, text.n - 2);     /* without its quotes */
+		*(struct cor_str *)at = cor_str_sub(text, 1, text.n - 2);       /* no quotes */
 	else if (f->kind == COR_FK_BOOL)
 		*(bool *)at = cor_str_eq(text, COR_STR("true"));
 	else if (f->kind == COR_FK_INT32 && cor_str_to_i64(text, &v))

@@ -119,13 +119,16 @@ static bool read_small(struct reader *r, struct cor_str data, struct small *out)
 
 static cor_time time_of(const struct small *m) {
 	int64_t s = (int64_t)m->v[1], max = INT64_MAX / COR_SECOND - 1;
+	if (s == -62135596800)
+		return 0;               /* the year 1: upstream's zero time */
 	s = s > max ? max : s < -max ? -max : s;
 	return s * COR_SECOND + (int32_t)m->v[2] / 1000;
 }
 
 static bool read_message(struct reader *r, const struct cor_type *t, void *obj);
 
-static bool read_nested(struct reader *r, struct cor_str data, const struct cor_type *t, void *obj) {
+static bool read_nested(struct reader *r, struct cor_str data, const struct cor_type *t,
+		void *obj) {
 	const unsigned char *p = r->p, *end = r->end;
 	if (++r->depth > COR_CODEC_DEPTH_MAX)
 		return fail_limit(r);
@@ -158,7 +161,7 @@ static bool read_raw(struct reader *r, struct cor_str data, struct cor_str *ret)
 		void *obj = t ? cor_arena_alloc(r->arena, t->size) : NULL;
 		struct cor_buf b = { .limit = 64u << 20 };
 		if (!t)
-			return fail(r, COR_E_UNSUPPORTED, "an object of unknown kind inside the object");
+			return fail(r, COR_E_UNSUPPORTED, "an object of unknown kind in the object");
 		code = obj ? cor_proto_decode_envelope(t, data, obj, &d, r->err) : COR_E_LIMIT;
 		if (code == 0)
 			code = cor_json_encode(t, obj, &b);
@@ -231,15 +234,15 @@ static bool read_span_value(struct reader *r, const struct cor_field *f, struct 
 	case COR_FK_DURATION:
 		return read_duration(r, (int64_t)m.v[1], at);
 	case COR_FK_TIME:
-		*(cor_time *)at = (int64_t)m.v[1] == -62135596800 ? 0 : time_of(&m) / COR_SECOND * COR_SECOND;
+		*(cor_time *)at = time_of(&m) / COR_SECOND * COR_SECOND;
 		return true;
 	case COR_FK_MICROTIME:
-		*(cor_time *)at = (int64_t)m.v[1] == -62135596800 ? 0 : time_of(&m);
+		*(cor_time *)at = time_of(&m);
 		return true;
 	case COR_FK_INTSTR:
-		*(struct cor_intstr *)at = m.v[1] == 1 ?
-			(struct cor_intstr){ .kind = COR_INTSTR_STR, .s = m.s[3].p ? m.s[3] : COR_STR("") } :
-			(struct cor_intstr){ .kind = COR_INTSTR_INT, .i = (int32_t)m.v[2] };
+		*(struct cor_intstr *)at = (struct cor_intstr){
+			.kind = m.v[1] == 1 ? COR_INTSTR_STR : COR_INTSTR_INT, .i = (int32_t)m.v[2],
+			.s = m.s[3].p ? m.s[3] : COR_STR("") };
 		return true;
 	default:
 		return fail(r, COR_E_PARSE, "proto: wrong wireType");
@@ -380,8 +383,9 @@ static bool read_message(struct reader *r, const struct cor_type *t, void *obj) 
 	}
 	for (size_t i = 0; unsorted && i < t->nfields; i++) {
 		const struct cor_field *f = &t->fields[i];
+		struct cor_any_list *m = cor_field_at(f, obj);
 		if (f->shape == COR_FS_MAP && !(f->flags & COR_FF_EMBEDDED) &&
-				!cor_map_sort(r->arena, cor_field_at(f, obj), f->elem_size, NULL, NULL))
+				!cor_map_sort(r->arena, m, f->elem_size, NULL, NULL))
 			return fail_limit(r);
 	}
 	return r->code == 0;
@@ -403,14 +407,14 @@ int cor_proto_open(struct cor_str data, struct cor_envelope *ret, struct cor_err
 	if (data.n == 0)
 		return cor_fail(err, COR_E_PARSE, "empty data");
 	if (!cor_str_starts(data, COR_PROTO_PREFIX))
-		return cor_fail(err, COR_E_PARSE, "provided data does not appear to be a protobuf message, "
-			"expected prefix [107 56 115 0]");
+		return cor_fail(err, COR_E_PARSE, "provided data does not appear to be a protobuf "
+			"message, expected prefix [107 56 115 0]");
 	if (!read_small(&r, cor_str_sub(data, 4, data.n), &unknown) ||
 			!read_small(&r, unknown.s[1], &meta))
 		return r.code;
 	*ret = (struct cor_envelope){ .api_version = meta.s[1], .kind = meta.s[2],
-		.raw = unknown.s[2].p ? unknown.s[2] : COR_STR(""), .content_encoding = unknown.s[3],
-		.content_type = unknown.s[4] };
+		.raw = unknown.s[2].p ? unknown.s[2] : COR_STR(""),
+		.content_encoding = unknown.s[3], .content_type = unknown.s[4] };
 	return 0;
 }
 

@@ -58,8 +58,10 @@ static void put_bytes(struct cor_buf *b, unsigned number, struct cor_str s) {
 
 static void put_number(struct cor_buf *b, unsigned number, int64_t v) {
 	char *p = cor_buf_reserve(b, 2 * VARINT_MAX);
-	if (p)
-		b->n = (size_t)(write_varint(write_tag(p, number, COR_WIRE_VARINT), (uint64_t)v) - b->p);
+	if (!p)
+		return;
+	p = write_varint(write_tag(p, number, COR_WIRE_VARINT), (uint64_t)v);
+	b->n = (size_t)(p - b->p);
 }
 
 static void put_double(struct cor_buf *b, unsigned number, const void *at) {

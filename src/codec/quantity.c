@@ -60,7 +60,8 @@ static bool parse_suffix(struct cor_str s, struct parts *q) {
 		return at && s.p[0] != '\0';
 	}
 	q->format = COR_QUANTITY_EXPONENT;
-	return (s.p[0] == 'e' || s.p[0] == 'E') && parse_exponent(cor_str_sub(s, 1, s.n), &q->exponent);
+	return (s.p[0] == 'e' || s.p[0] == 'E') &&
+		parse_exponent(cor_str_sub(s, 1, s.n), &q->exponent);
 }
 
 static int split(struct cor_str s, struct parts *q, struct cor_err *err) {
@@ -150,7 +151,8 @@ static i128 digits_of(struct cor_str num, struct cor_str denom, int *power) {
 static i128 binary_nano(const struct parts *q) {
 	int dropped, power;
 	i128 whole = digits_of(q->num, COR_STR(""), &dropped);
-	struct cor_str head = cor_str_sub(q->denom, 0, 9), tail = cor_str_sub(q->denom, 9, q->denom.n);
+	struct cor_str head = cor_str_sub(q->denom, 0, 9);
+	struct cor_str tail = cor_str_sub(q->denom, 9, q->denom.n);
 	i128 fraction = digits_of(head, COR_STR(""), &power);
 	for (size_t i = 0; i < tail.n; i++)
 		if (tail.p[i] != '0') {
@@ -210,8 +212,8 @@ static size_t put(char *out, i128 v, const char *suffix) {
 size_t cor_quantity_print(struct cor_quantity q, char out[COR_QUANTITY_TEXT_MAX]) {
 	static const char *const binary[] = { "", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei" };
 	static const char *const decimal[] = { "n", "u", "m", "", "k", "M", "G", "T", "P", "E" };
-	static const char *const exponent[] = { "e-9", "e-6", "e-3", "", "e3", "e6", "e9", "e12", "e15",
-		"e18", "e21", "e24", "e27" };
+	static const char *const exponent[] = { "e-9", "e-6", "e-3", "", "e3", "e6", "e9", "e12",
+		"e15", "e18", "e21", "e24", "e27" };
 	i128 v = q.nano;
 	size_t i = 0;
 	if (v == 0)

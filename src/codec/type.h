@@ -13,7 +13,7 @@
 //   Time, MicroTime              cor_time, 0 = absent
 //   IntOrString                  struct cor_intstr
 //   a message                    the struct itself, or a pointer where it may be absent
-//   a list                       struct { T *p; size_t n; }; [] that was given has p != NULL, n == 0
+//   a list                       struct { T *p; size_t n; }; a given [] has p != NULL, n == 0
 //   {string}string|Quantity|bytes  struct cor_strmap
 //   {string}T                    struct { struct { struct cor_str key; T value; } *p; size_t n; }
 // Fields of an inlined message appear in the parent itself, and as a whole under the message's
@@ -54,7 +54,7 @@ enum cor_field_flags {
 	COR_FF_ALWAYS = 1 << 1,         /* printed even when empty: 0, "", {}, null */
 	COR_FF_REQUIRED = 1 << 2,
 	COR_FF_INLINE = 1 << 3,         /* no JSON of its own: its fields follow in this table */
-	COR_FF_EMBEDDED = 1 << 4,       /* came in through an inlined message; not in protobuf here */
+	COR_FF_EMBEDDED = 1 << 4,       /* came in through an inlined message; not in protobuf */
 	COR_FF_TYPEMETA = 1 << 5,       /* kind and apiVersion: in JSON and the envelope only */
 	COR_FF_ITEMS = 1 << 6,          /* items of a list kind: [] when empty, never null */
 	COR_FF_IMMUTABLE = 1 << 7,
@@ -132,7 +132,7 @@ struct cor_type {
 	/* Names are found by their first eight bytes (zero-padded, the first one lowest):
 	 * prefix * slot_mul >> slot_shift is the first slot to look at, the next ones follow. */
 	uint64_t slot_mul;
-	const char *group;              /* of a kind; for meta kinds "meta.k8s.io", see cor_type_gvk */
+	const char *group;              /* of a kind; for meta kinds "meta.k8s.io" */
 	const char *version;
 	const char *kind;               /* "" when it is no kind */
 	const char *description;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long one pod takes: JSON and protobuf, both ways, beside the C libraries that Debian packages
-// (their parse alone, into whatever they parse into). Prints the best of many rounds, since the machine
-// may be shared, and the ratio to ours.
+// (their parse alone, into whatever they parse into). Prints the best of many rounds, since the
+// machine may be shared, and the ratio to ours.
 //   bench_codec [pod.json]
 #include <fcntl.h>
 #include <stdio.h>
@@ -137,7 +137,8 @@ int main(int argc, char **argv) {
 		const char *name;
 		void (*fn)(struct bench *);
 	} runs[] = {
-		{ "coracle: JSON to typed struct", json_decode }, { "coracle: typed struct to JSON", json_encode },
+		{ "coracle: JSON to typed struct", json_decode },
+		{ "coracle: typed struct to JSON", json_encode },
 		{ "coracle: protobuf to typed struct", proto_decode },
 		{ "coracle: typed struct to protobuf", proto_encode },
 		{ "coracle: deep copy", copy }, { "coracle: semantic equality", equal },
