@@ -137,6 +137,8 @@ void cor_conn_unread(struct cor_conn *c, struct cor_str s);
 /* Nobody listens: reading rests until the next set_ops. */
 void cor_conn_detach(struct cor_conn *c);
 struct cor_netloop *cor_conn_loop(const struct cor_conn *c);
+/* Of the server that has this request. */
+struct cor_netloop *cor_http_req_loop(const struct cor_http_req *req);
 /* A client that keeps idle connections must not keep the loop alive by them. */
 void cor_conn_set_ref(struct cor_conn *c, bool ref);
 

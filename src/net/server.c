@@ -16,6 +16,10 @@ static struct exchange *of(const struct cor_http_req *req) {
 	return req->impl;
 }
 
+struct cor_netloop *cor_http_req_loop(const struct cor_http_req *req) {
+	return of(req)->server->nl;
+}
+
 /* ---- exchanges ---- */
 
 static void end_exchange(struct exchange *x) {
