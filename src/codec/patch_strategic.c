@@ -210,9 +210,10 @@ struct cor_node *cor_smp_map(struct cor_smp *x, struct cor_smp_place at, struct 
 			return cor_node_object(x->arena);
 		if (!cor_str_eq_c(text, "merge")) {
 			struct cor_str map = cor_node_to_str(x->arena, patch, COR_PRINT_PLAIN);
-			return cor_fail_status(x->err, COR_REASON_UNKNOWN,
+			(void)cor_fail_status(x->err, COR_REASON_UNKNOWN,
 				"unknown patch type: %.*s in map: %.*s", COR_STR_ARG(text),
-				COR_STR_ARG(map)) < 0 ? NULL : patch;
+				COR_STR_ARG(map));
+			return NULL;
 		}
 	}
 	if (retain_keys(x, at, doc, patch) < 0 || list_directives(x, at, doc, patch) < 0 ||

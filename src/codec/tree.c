@@ -5,7 +5,6 @@
 // addressing; its slot 0 is the capacity minus one.
 #include "codec/tree.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -133,7 +132,10 @@ bool cor_node_to_i64(const struct cor_node *n, int64_t *ret) {
 	double v = number_value(n->text);
 	bool fraction = cor_str_chr(n->text, '.') < n->text.n ||
 		cor_str_chr(n->text, 'e') < n->text.n || cor_str_chr(n->text, 'E') < n->text.n;
-	if (!fraction || !(v >= -0x1p63 && v < 0x1p63) || trunc(v) < v || trunc(v) > v)
+	if (!fraction || !(v >= -0x1p63 && v < 0x1p63))
+		return false;
+	double whole = (double)(int64_t)v;
+	if (whole < v || whole > v)
 		return false;
 	*ret = (int64_t)v;
 	return true;
