@@ -64,10 +64,11 @@ int cor_patch_apply(enum cor_patch_type type, const struct cor_type *t, struct c
 	default:
 		return cor_fail(err, COR_E_UNSUPPORTED, "this type of patch works on fields, not on trees");
 	}
+	/* asked first: without memory, the other errors may be about what could not be held */
+	if (cor_arena_failed(a) || (r >= 0 && !result))
+		return cor_fail(err, COR_E_LIMIT, "the patch needs too much memory");
 	if (r < 0)
 		return r;
-	if (cor_arena_failed(a) || !result)
-		return cor_fail(err, COR_E_LIMIT, "the patch needs too much memory");
 	*ret = result;
 	return COR_OK;
 }
