@@ -183,10 +183,11 @@ struct write {
 };
 
 static void on_written(uv_write_t *req, int status) {
-	struct link *l = req->handle->data;
-	free(req->data);
+	uv_stream_t *stream = req->handle;
+	struct link *l = stream->data;
+	free(req->data);        /* req is in it */
 	(void)status;
-	if (l->fc && uv_stream_get_write_queue_size(req->handle) < BACKLOG_LOW)
+	if (l->fc && uv_stream_get_write_queue_size(stream) < BACKLOG_LOW)
 		cor_forward_pause(l->fc, false);
 }
 

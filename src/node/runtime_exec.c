@@ -114,12 +114,13 @@ struct write {
 };
 
 static void on_written(uv_write_t *req, int status) {
-	struct end *end = req->handle->data;
+	uv_stream_t *stream = req->handle;
+	struct end *end = stream->data;
 	struct exec *e = end->exec;
-	free(req->data);
+	free(req->data);        /* req is in it */
 	(void)status;
 	if (e && e->s.ops.writable && !e->cancelled &&
-		uv_stream_get_write_queue_size(req->handle) < BACKLOG_LOW)
+		uv_stream_get_write_queue_size(stream) < BACKLOG_LOW)
 		e->s.ops.writable(e->s.arg);
 }
 
