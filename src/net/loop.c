@@ -2,6 +2,7 @@
 // The per-loop context: scratch buffers that all connections of a loop share, and the work that is
 // put off to the end of a turn. There is one per loop and thread, counted by its users.
 // Also queues of equal time-outs, which need one timer however many connections there are.
+#include <signal.h>
 #include <time.h>
 
 #include "net/net_priv.h"
@@ -20,6 +21,17 @@ static void on_prepare(uv_prepare_t *h) {
 	uv_unref((uv_handle_t *)&nl->prepare);
 }
 
+/* A peer that has gone is an error of write(), not a signal. Children that are started by exec must
+ * get the default back (uv_spawn does that). */
+static void ignore_sigpipe(void) {
+	struct sigaction sa;
+
+	if (sigaction(SIGPIPE, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL) {
+		sa.sa_handler = SIG_IGN;
+		sigaction(SIGPIPE, &sa, NULL);
+	}
+}
+
 struct cor_netloop *cor_netloop_get(uv_loop_t *loop) {
 	struct cor_netloop *nl;
 
@@ -28,6 +40,7 @@ struct cor_netloop *cor_netloop_get(uv_loop_t *loop) {
 			nl->refs++;
 			return nl;
 		}
+	ignore_sigpipe();
 	nl = cor_new(struct cor_netloop);
 	nl->loop = loop;
 	nl->refs = 1;
