@@ -53,8 +53,14 @@ void dns_put_upstream(struct dns_out *out) {
 	for (uint16_t i = 0; i < answer->count; i++) {
 		const knot_rrset_t *rr = knot_pkt_rr(answer, i);
 		const knot_rdata_t *rd = rr->rrs.rdata;
-		for (uint16_t k = 0; k < rr->rrs.count; k++, rd = knot_rdataset_next((knot_rdata_t *)rd))
-			put_with_ttl(out, rr->owner, rr->type, rr->ttl, rd->data, rd->len, KNOT_PF_NULL);
+		/* Only what answers the question; libknot lets records without data pass. */
+		if (rr->rclass != KNOT_CLASS_IN || (rr->type != out->reply->type &&
+			rr->type != KNOT_RRTYPE_CNAME))
+			continue;
+		for (uint16_t k = 0; k < rr->rrs.count; k++, rd = knot_rdataset_next((knot_rdata_t *)rd)) {
+			if (rd->len > 0)
+				put_with_ttl(out, rr->owner, rr->type, rr->ttl, rd->data, rd->len, KNOT_PF_NULL);
+		}
 	}
 }
 

@@ -5,6 +5,7 @@
 // After an error, or when somebody else deleted the table, everything is written anew.
 #include "network/service_rules.h"
 
+#include <malloc.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,8 +76,12 @@ int rules_run(const char *text, struct cor_err *err) {
 	(void)nft_ctx_buffer_error(ctx);
 	int rc = 0;
 	if (nft_run_cmd_from_buffer(ctx, text) != 0) {
-		struct cor_str why = cor_str_trim(cor_str_c(nft_ctx_get_error_buffer(ctx)));
-		rc = cor_fail(err, COR_E_INTERNAL, "nftables: %.*s", COR_STR_ARG(why));
+		/* Each error comes with the text that it is about; the first is the cause. */
+		struct cor_str rest = cor_str_trim(cor_str_c(nft_ctx_get_error_buffer(ctx)));
+		struct cor_str why = cor_str_cut(&rest, '\n');
+		struct cor_str where = rest.p ? cor_str_cut(&rest, '\n') : (struct cor_str){ 0 };
+		rc = cor_fail(err, COR_E_INTERNAL, "nftables: %.*s: %.*s", COR_STR_ARG(why),
+			COR_STR_ARG(where));
 	}
 	nft_ctx_free(ctx);
 	return rc;
@@ -90,6 +95,9 @@ static void work(struct cor_job *job) {
 	/* Older kernels hold on to a chain for a moment after the last rule that led to it. */
 	s->sweep_rc = s->sweep.n ? rules_run(s->sweep.p, NULL) : 0;
 	(void)conntrack_clean(s->stale.p, s->stale.n, NULL);
+	/* The library reads the table's chains for each transaction: megabytes in a thread's heap that
+	 * would stay there between changes. */
+	(void)malloc_trim(0);
 }
 
 /* ---- owners ---- */

@@ -257,8 +257,8 @@ static char *transaction(const struct items *old, const struct items *now) {
 }
 
 static void note_dead(enum item_kind kind, const char *name, void *arg) {
-	char *out = arg;
-	sprintf(out + strlen(out), "%s %s;", names[kind], name);
+	struct cor_buf *out = arg;
+	cor_buf_printf(out, "%s %s;", names[kind], name);
 }
 
 /* Only the difference is written, declarations first and elements last. */
@@ -298,10 +298,10 @@ static void changes_are_small(void **state) {
 	const struct items *const lists[] = { &none, &a, &b };
 	for (size_t i = 0; i < cor_countof(t); i++) {
 		_cleanup_free_ char *text = transaction(lists[t[i].from], lists[t[i].to]);
-		char dead[200] = "";
+		_cleanup_buf_ struct cor_buf dead = COR_BUF_INIT;
 		assert_string_equal(text, t[i].text);
-		rules_text_dead(&env, lists[t[i].from], lists[t[i].to], note_dead, dead);
-		assert_string_equal(dead, t[i].dead);
+		rules_text_dead(&env, lists[t[i].from], lists[t[i].to], note_dead, &dead);
+		assert_true(cor_str_eq_c(cor_buf_view(&dead), t[i].dead));
 	}
 	items_fini(&a);
 	items_fini(&b);
