@@ -187,6 +187,7 @@ void cor_registry_free(struct cor_registry *r) {
 	cor_assert(r->running == 0);
 	r->world->timer_clear(r->world, &r->turn);
 	cor_buf_fini(&r->encode);
+	cor_service_alloc_free(r->services);
 	free((char *)(uintptr_t)r->config.service_cidr);
 	free((char *)(uintptr_t)r->config.cluster_domain);
 	free(r);

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/world.h"
+#include "codec/patch.h"
 #include "codec/type.h"
 #include "store/store.h"
 
@@ -36,7 +37,6 @@ struct cor_world *cor_registry_world(struct cor_registry *r);
 bool cor_registry_ready(const struct cor_registry *r);
 const struct cor_registry_config *cor_registry_config(const struct cor_registry *r);
 
-enum cor_patch_type { COR_PATCH_JSON, COR_PATCH_MERGE, COR_PATCH_STRATEGIC, COR_PATCH_APPLY };
 enum cor_propagation { COR_PROPAGATION_DEFAULT, COR_PROPAGATION_BACKGROUND, COR_PROPAGATION_FOREGROUND, COR_PROPAGATION_ORPHAN };
 enum cor_validation { COR_VALIDATION_WARN, COR_VALIDATION_STRICT, COR_VALIDATION_IGNORE };
 

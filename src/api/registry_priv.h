@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "codec/codec.h"
 
+struct cor_tokens;
 struct op_run;
 typedef int (*op_step)(struct op_run *x);
 enum { OP_NEXT = 0, OP_WAIT, OP_DONE, OP_JUMP /* x->step was set */ };
@@ -24,9 +25,13 @@ struct cor_registry {
 	struct cor_timer turn;                  /* calls done of finished ops */
 	struct op_run *finished, **finished_tail;
 	size_t running;                         /* ops that were started and not called back */
+	const struct cor_tokens *tokens;        /* of the API; NULL before it is there */
 	bool ready;                             /* the bootstrap objects are there */
 	struct cor_buf encode;                  /* scratch, between two returns to the loop */
+	struct cor_service_alloc *services;     /* of kinds/service.c; NULL until its first use */
 };
+
+void cor_service_alloc_free(struct cor_service_alloc *al);
 
 /* From start to the return of done. */
 struct op_run {

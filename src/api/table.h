@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables: what `kubectl get` prints. Columns and cells of every kind (facts/printing.md).
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/time.h"
+#include "codec/type.h"
+
+/* Appends the JSON array of column definitions; false when res has no table (review kinds). */
+bool cor_table_columns(const struct cor_resource *res, struct cor_buf *out);
+/* Appends the JSON array of cells of one typed object. Negative when out is exhausted. */
+int cor_table_cells(const struct cor_resource *res, const void *typed, cor_time now,
+	struct cor_arena *a, struct cor_buf *out);
