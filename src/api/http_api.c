@@ -6,8 +6,8 @@
 #include "api/openapi.h"
 #include "net/tls.h"
 
-struct cor_api *cor_api_new(const struct cor_api_config *c) {
-	struct cor_api *api = cor_new(struct cor_api);
+struct cor_http_api *cor_http_api_new(const struct cor_http_api_config *c) {
+	struct cor_http_api *api = cor_new(struct cor_http_api);
 	api->registry = c->registry;
 	api->store = cor_registry_store(c->registry);
 	api->world = cor_registry_world(c->registry);
@@ -21,7 +21,7 @@ struct cor_api *cor_api_new(const struct cor_api_config *c) {
 	return api;
 }
 
-void cor_api_free(struct cor_api *api) {
+void cor_http_api_free(struct cor_http_api *api) {
 	if (!api)
 		return;
 	cor_assert(!api->watches);
@@ -32,12 +32,12 @@ void cor_api_free(struct cor_api *api) {
 	free(api);
 }
 
-void cor_api_drain(struct cor_api *api) {
+void cor_http_api_drain(struct cor_http_api *api) {
 	api->draining = true;
 	api_watches_drain(api);
 }
 
-void cor_api_closed(void *arg, struct cor_http_req *req) {
+void cor_http_api_closed(void *arg, struct cor_http_req *req) {
 	(void)arg;
 	struct api_req *q = req->user;
 	if (!q)
@@ -248,8 +248,8 @@ static void run_path(struct api_req *q) {
 		not_found(q, false);
 }
 
-void cor_api_handle(void *arg, struct cor_http_req *req) {
-	struct cor_api *api = arg;
+void cor_http_api_handle(void *arg, struct cor_http_req *req) {
+	struct cor_http_api *api = arg;
 	struct api_req *q = cor_arena_new_of(req->arena, struct api_req);
 	struct cor_err err;
 	if (!q) {

@@ -6,22 +6,22 @@
 #include "api/registry.h"
 #include "net/http.h"
 
-struct cor_api;
+struct cor_http_api;
 struct cor_tls;
 struct uv_loop_s;
 
-struct cor_api_config {
+struct cor_http_api_config {
 	struct cor_registry *registry;
 	struct uv_loop_s *loop;
 	struct cor_tokens tokens;               /* key and issuer stay the caller's */
 	struct cor_tls *kubelet_tls;            /* client certificate towards nodes; a reference is taken */
 	struct cor_str ca_pem;                  /* of the cluster; stays the caller's */
 };
-struct cor_api *cor_api_new(const struct cor_api_config *c);
+struct cor_http_api *cor_http_api_new(const struct cor_http_api_config *c);
 /* After the HTTP server has closed. */
-void cor_api_free(struct cor_api *api);
+void cor_http_api_free(struct cor_http_api *api);
 /* For struct cor_http_config. */
-void cor_api_handle(void *api, struct cor_http_req *req);
-void cor_api_closed(void *api, struct cor_http_req *req);
+void cor_http_api_handle(void *api, struct cor_http_req *req);
+void cor_http_api_closed(void *api, struct cor_http_req *req);
 /* From now on readyz fails and watches are ended, so that the server can close. */
-void cor_api_drain(struct cor_api *api);
+void cor_http_api_drain(struct cor_http_api *api);

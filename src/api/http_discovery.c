@@ -259,7 +259,7 @@ static void write_aggregated(struct cor_buf *b, bool core) {
 	cor_buf_c(b, "]}");
 }
 
-static void make_aggregated(struct cor_api *api, size_t which) {
+static void make_aggregated(struct cor_http_api *api, size_t which) {
 	struct cor_buf b = COR_BUF_INIT;
 	write_aggregated(&b, which == 0);
 	unsigned char sum[EVP_MAX_MD_SIZE];
@@ -295,7 +295,7 @@ static bool wants_aggregated(const struct api_req *q) {
 }
 
 static void reply_aggregated(struct api_req *q, size_t which) {
-	struct cor_api *api = q->api;
+	struct cor_http_api *api = q->api;
 	if (!api->discovery[which].body.p)
 		make_aggregated(api, which);
 	struct cor_str etag = cor_str_c(api->discovery[which].etag);

@@ -10,19 +10,19 @@
 struct check {
 	const char *name;
 	bool ready_only;
-	bool (*ok)(const struct cor_api *api);
+	bool (*ok)(const struct cor_http_api *api);
 };
 
-static bool always(const struct cor_api *api) {
+static bool always(const struct cor_http_api *api) {
 	(void)api;
 	return true;
 }
 
-static bool bootstrapped(const struct cor_api *api) {
+static bool bootstrapped(const struct cor_http_api *api) {
 	return cor_registry_ready(api->registry);
 }
 
-static bool not_draining(const struct cor_api *api) {
+static bool not_draining(const struct cor_http_api *api) {
 	return !api->draining;
 }
 
@@ -121,7 +121,7 @@ void api_count(struct api_req *q) {
 
 static void metrics(struct api_req *q) {
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	struct cor_api *api = q->api;
+	struct cor_http_api *api = q->api;
 	cor_buf_c(&b, "# HELP apiserver_request_total Requests answered, by verb and status class.\n"
 		"# TYPE apiserver_request_total counter\n");
 	for (size_t v = 0; v < cor_countof(verbs); v++)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of the API over HTTP: one struct api_req per request, in its arena, from
-// cor_api_handle to cor_api_closed. A handler answers through the functions of http_output.c and
+// cor_http_api_handle to cor_http_api_closed. A handler answers through the functions of http_output.c and
 // http_status.c, which know the negotiated form.
 #pragma once
 
@@ -22,7 +22,7 @@ enum {
 
 struct api_watch;
 
-struct cor_api {
+struct cor_http_api {
 	struct cor_registry *registry;
 	struct cor_store *store;
 	struct cor_world *world;
@@ -40,7 +40,7 @@ struct cor_api {
 };
 
 struct api_req {
-	struct cor_api *api;
+	struct cor_http_api *api;
 	struct cor_http_req *http;
 	struct cor_arena *arena;
 	struct cor_request_info info;
@@ -157,7 +157,7 @@ void api_watch(struct api_req *q);
 void api_write(struct api_req *q);              /* create, update, patch, delete */
 void api_delete_collection(struct api_req *q);
 void api_review(struct api_req *q);             /* the kinds that are not stored */
-void api_watches_drain(struct cor_api *api);
+void api_watches_drain(struct cor_http_api *api);
 /* Paths that are no resources; false when it knows none. */
 bool api_discovery(struct api_req *q);
 bool api_health(struct api_req *q);
@@ -167,7 +167,7 @@ void api_component_statuses(struct api_req *q);
 void api_connect(struct api_req *q);
 bool api_is_connect(const struct cor_subresource *sub);
 /* The connections to nodes that are kept. */
-void api_kubelet_free(struct cor_api *api);
+void api_kubelet_free(struct cor_http_api *api);
 /* False: 403 was answered. */
 bool api_allowed(struct api_req *q, const struct cor_attributes *at);
 

@@ -287,7 +287,7 @@ static void on_bookmark(struct cor_timer *t) {
 	w->q->api->world->timer_set(w->q->api->world, t, BOOKMARK_EVERY);
 }
 
-void api_watches_drain(struct cor_api *api) {
+void api_watches_drain(struct cor_http_api *api) {
 	for (struct api_watch *w = api->watches, *next; w; w = next) {
 		next = w->next;
 		finish(w);

@@ -239,7 +239,7 @@ struct collection {
 	struct write_op *options;       /* never started */
 	struct api_page page;
 	struct api_req *q;              /* NULL when the client has gone */
-	struct cor_api *api;
+	struct cor_http_api *api;
 	size_t next, under_way;
 	struct cor_err err;             /* the first failure */
 	bool failed;

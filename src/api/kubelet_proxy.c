@@ -15,6 +15,6 @@ void api_connect(struct api_req *q) {
 	api_fail_status(q, COR_REASON_SERVICE_UNAVAILABLE, "no node");
 }
 
-void api_kubelet_free(struct cor_api *api) {
+void api_kubelet_free(struct cor_http_api *api) {
 	(void)api;
 }

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// coracle server: API, store, controllers and scheduler in one process that needs no privileges. It makes
+// its certificates at the first start and stops cleanly on SIGTERM: watches end, requests under way are
+// answered, the store is closed.
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "api/http_api.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/certs.h"
+#include "cli/cli.h"
+#include "codec/codec.h"
+#include "controllers/engine.h"
+#include "gen/core_v1.h"
+#include "net/tls.h"
+#include "scheduler/scheduler.h"
+
+static const cor_time DRAIN = 3 * COR_SECOND;
+
+struct server {
+	uv_loop_t loop;
+	uv_signal_t term, interrupt;
+	struct cor_world *world;
+	struct cor_registry *registry;
+	struct cor_engine *engine;
+	struct cor_scheduler *scheduler;
+	struct cor_http_api *api;
+	struct cor_http_server *http;
+	struct cor_certs certs;
+	struct cor_tls *tls, *kubelet_tls;
+	struct cor_jwt_key *sa_key;
+	/* options */
+	const char *data_dir, *listen, *advertise, *service_cidr, *domain, *node_name, *uid;
+	char host[64];
+	int port;
+};
+
+/* "127.0.0.1:6443" */
+static int split_listen(struct server *s, struct cor_err *err) {
+	const char *colon = strrchr(s->listen, ':');
+	char *end = NULL;
+	long port = colon ? strtol(colon + 1, &end, 10) : -1;
+	if (!colon || end == colon + 1 || *end || port < 0 || port > 65535 ||
+	    (size_t)(colon - s->listen) >= sizeof(s->host))
+		return cor_fail(err, COR_E_INVALID, "--listen %s: want ADDRESS:PORT", s->listen);
+	memcpy(s->host, s->listen, (size_t)(colon - s->listen));
+	s->host[colon - s->listen] = '\0';
+	s->port = (int)port;
+	return 0;
+}
+
+static int drop_privileges(const char *uid, struct cor_err *err) {
+	char *end;
+	unsigned long id = strtoul(uid, &end, 10);
+	if (end == uid || *end || id == 0)
+		return cor_fail(err, COR_E_INVALID, "--uid %s: want a number above 0", uid);
+	if (setgroups(0, NULL) < 0 || setgid((gid_t)id) < 0 || setuid((uid_t)id) < 0)
+		return cor_fail_errno(err, errno, "cannot become user %lu", id);
+	return 0;
+}
+
+/* ---- what the server publishes about itself ---- */
+
+static void published(struct cor_op *op) {
+	struct server *s = op->arg;
+	if (op->status == COR_E_EXISTS) {
+		op->verb = COR_VERB_UPDATE;
+		op->status = 0;
+		cor_op_start(s->registry, op);
+		return;
+	}
+	if (op->status < 0)
+		cor_error("publishing the cluster's CA: %s", op->err.message);
+	cor_arena_free(op->arena);
+}
+
+/* Where clients in the cluster and the root-CA controller find the CA. */
+static void publish_ca(struct server *s) {
+	struct cor_arena *a = cor_arena_new(0);
+	struct cor_op *op = cor_arena_new_of(a, struct cor_op);
+	struct core_v1_ConfigMap *cm = cor_arena_new_of(a, struct core_v1_ConfigMap);
+	struct cor_kv *data = cor_arena_array(a, struct cor_kv, 1);
+	data[0] = (struct cor_kv){ COR_STR("client-ca-file"), cor_buf_view(&s->certs.ca.cert) };
+	cm->metadata.name = COR_STR("extension-apiserver-authentication");
+	cm->metadata.namespace = COR_STR("kube-system");
+	cm->data = (struct cor_strmap){ data, 1 };
+	*op = (struct cor_op){
+		.verb = COR_VERB_CREATE, .res = &cor_resources[COR_RES_CONFIGMAPS], .ns = cm->metadata.namespace,
+		.name = cm->metadata.name, .arena = a, .obj = cm, .grace_s = -1, .done = published, .arg = s,
+	};
+	cor_op_start(s->registry, op);
+}
+
+/* ---- stop ---- */
+
+static void http_closed(void *arg) {
+	struct server *s = arg;
+	uv_close((uv_handle_t *)&s->term, NULL);
+	uv_close((uv_handle_t *)&s->interrupt, NULL);
+	uv_stop(&s->loop);
+}
+
+static void on_signal(uv_signal_t *sig, int number) {
+	struct server *s = sig->data;
+	cor_info("signal %d: stopping", number);
+	uv_signal_stop(&s->term);
+	uv_signal_stop(&s->interrupt);
+	cor_http_api_drain(s->api);
+	cor_http_server_close(s->http, DRAIN, http_closed, s);
+}
+
+/* ---- start ---- */
+
+static int make_certs(struct server *s, struct cor_err *err) {
+	_cleanup_free_ char *dir = cor_asprintf("%s/pki", s->data_dir);
+	struct cor_certs_config c = {
+		.dir = dir, .address = s->advertise, .port = s->port, .service_ip = "10.96.0.1", .domain = s->domain,
+		.node_name = s->node_name,
+	};
+	int r = cor_certs_ensure(&c, cor_now(s->world), &s->certs, err);
+	if (r < 0)
+		return r;
+	struct cor_str ca = cor_buf_view(&s->certs.ca.cert);
+	struct cor_tls_config server = {
+		.server = true, .cert = cor_buf_view(&s->certs.server.cert), .key = cor_buf_view(&s->certs.server.key), .ca = ca,
+	};
+	struct cor_tls_config client = {
+		.cert = cor_buf_view(&s->certs.kubelet_client.cert), .key = cor_buf_view(&s->certs.kubelet_client.key), .ca = ca,
+	};
+	s->tls = cor_tls_new(&server, err);
+	s->kubelet_tls = s->tls ? cor_tls_new(&client, err) : NULL;
+	s->sa_key = s->kubelet_tls ? cor_jwt_key_new(cor_buf_view(&s->certs.sa_key), err) : NULL;
+	return s->sa_key ? 0 : err->code;
+}
+
+static int open_registry(struct server *s, struct cor_err *err) {
+	static char names_text[COR_RES_MAX][96];
+	static const char *names[COR_RES_MAX];
+	for (size_t i = 0; i < cor_resources_n; i++) {
+		(void)snprintf(names_text[i], sizeof(names_text[i]), "%s/%s", cor_resources[i].group, cor_resources[i].plural);
+		names[i] = names_text[i];
+	}
+	_cleanup_free_ char *path = cor_asprintf("%s/store.db", s->data_dir);
+	struct cor_backend *backend;
+	int r = cor_backend_sqlite_open(path, names, cor_resources_n, &backend, err);
+	if (r < 0)
+		return r;
+	struct cor_registry_config c = {
+		.world = s->world, .backend = backend, .service_cidr = s->service_cidr, .cluster_domain = s->domain,
+	};
+	return cor_registry_open(&c, &s->registry, err);
+}
+
+static int serve(struct server *s, struct cor_err *err) {
+	struct cor_http_api_config ac = {
+		.registry = s->registry, .loop = &s->loop, .kubelet_tls = s->kubelet_tls,
+		.ca_pem = cor_buf_view(&s->certs.ca.cert),
+		.tokens = {
+			.world = s->world, .registry = s->registry, .key = s->sa_key,
+			.issuer = COR_STR("https://kubernetes.default.svc.cluster.local"),
+		},
+	};
+	s->api = cor_http_api_new(&ac);
+	struct cor_http_config hc = {
+		.loop = &s->loop, .tls = s->tls, .handle = cor_http_api_handle, .closed = cor_http_api_closed, .arg = s->api,
+	};
+	s->http = cor_http_server_new(&hc);
+	int port;
+	int r = cor_http_listen(s->http, s->host, s->port, &port, err);
+	if (r < 0)
+		return r;
+	cor_info("serving https://%s:%d, data in %s", s->advertise, port, s->data_dir);
+	return 0;
+}
+
+static int start(struct server *s, struct cor_err *err) {
+	int r = split_listen(s, err);
+	if (r < 0)
+		return r;
+	if (mkdir(s->data_dir, 0700) < 0 && errno != EEXIST)
+		return cor_fail_errno(err, errno, "cannot make %s", s->data_dir);
+	if (s->uid && (r = drop_privileges(s->uid, err)) < 0)
+		return r;
+	if (!s->advertise)
+		s->advertise = strcmp(s->host, "0.0.0.0") == 0 ? "127.0.0.1" : s->host;
+	r = make_certs(s, err);
+	if (r >= 0)
+		r = open_registry(s, err);
+	if (r < 0)
+		return r;
+	publish_ca(s);
+	s->engine = cor_engine_new(s->registry, cor_controllers);
+	s->scheduler = cor_scheduler_new(s->registry);
+	return serve(s, err);
+}
+
+static void stop(struct server *s) {
+	cor_http_api_free(s->api);
+	/* Whatever the controllers have under way is finished here, and called back. */
+	cor_registry_free(s->registry);
+	cor_jwt_key_free(s->sa_key);
+	cor_tls_unref(s->tls);
+	cor_tls_unref(s->kubelet_tls);
+	cor_certs_fini(&s->certs);
+}
+
+int cor_cmd_server(int argc, char **argv) {
+	struct server s = {
+		.data_dir = "/var/lib/coracle/default/server", .listen = "127.0.0.1:6443", .service_cidr = "10.96.0.0/12",
+		.domain = "cluster.local",
+	};
+	const struct cor_option opts[] = {
+		{ "data-dir", &s.data_dir, NULL }, { "listen", &s.listen, NULL }, { "advertise", &s.advertise, NULL },
+		{ "service-cidr", &s.service_cidr, NULL }, { "cluster-domain", &s.domain, NULL },
+		{ "node-name", &s.node_name, NULL }, { "uid", &s.uid, NULL },
+	};
+	struct cor_err err;
+	int words = 0;
+	cor_log_init("server", COR_LOG_INFO);
+	if (cor_options(argc, argv, opts, cor_countof(opts), &words, &err) < 0 || words > 0) {
+		(void)fprintf(stderr, "coracle server: %s\n", words > 0 ? "unexpected argument" : err.message);
+		return 2;
+	}
+	(void)umask(077);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)uv_loop_init(&s.loop);
+	s.world = cor_world_uv_new(&s.loop);
+	if (start(&s, &err) < 0) {
+		cor_error("%s", err.message);
+		return 1;
+	}
+	(void)uv_signal_init(&s.loop, &s.term);
+	(void)uv_signal_init(&s.loop, &s.interrupt);
+	s.term.data = s.interrupt.data = &s;
+	(void)uv_signal_start(&s.term, on_signal, SIGTERM);
+	(void)uv_signal_start(&s.interrupt, on_signal, SIGINT);
+	(void)uv_run(&s.loop, UV_RUN_DEFAULT);
+	stop(&s);
+	return 0;
+}
