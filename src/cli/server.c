@@ -12,13 +12,13 @@
 #include <uv.h>
 
 #include "api/http_api.h"
+#include "api/publish.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/certs.h"
 #include "cli/cli.h"
-#include "codec/codec.h"
 #include "controllers/engine.h"
-#include "gen/core_v1.h"
+#include "gen/resources.h"
 #include "net/tls.h"
 #include "scheduler/scheduler.h"
 
@@ -37,7 +37,7 @@ struct server {
 	struct cor_tls *tls, *kubelet_tls;
 	struct cor_jwt_key *sa_key;
 	/* options */
-	const char *data_dir, *listen, *advertise, *service_cidr, *domain, *node_name, *uid;
+	const char *data_dir, *listen, *advertise, *service_cidr, *domain, *node_name, *uid, *ready_fd;
 	char host[64];
 	int port;
 };
@@ -66,36 +66,24 @@ static int drop_privileges(const char *uid, struct cor_err *err) {
 	return 0;
 }
 
-/* ---- what the server publishes about itself ---- */
-
-static void published(struct cor_op *op) {
-	struct server *s = op->arg;
-	if (op->status == COR_E_EXISTS) {
-		op->verb = COR_VERB_UPDATE;
-		op->status = 0;
-		cor_op_start(s->registry, op);
-		return;
-	}
-	if (op->status < 0)
-		cor_error("publishing the cluster's CA: %s", op->err.message);
-	cor_arena_free(op->arena);
+static void published(void *arg, int status) {
+	struct server *s = arg;
+	if (status < 0)
+		cor_warn("not everything that the server says about itself could be written");
+	cor_info("ready: https://%s:%d", s->advertise, s->port);
+	/* Whoever started us waits for this line. */
+	char line[160];
+	int n = snprintf(line, sizeof(line), "https://%s:%d\n", s->advertise, s->port);
+	if (s->ready_fd && write(atoi(s->ready_fd), line, (size_t)n) < 0)
+		cor_warn("the ready descriptor cannot be written");
 }
 
-/* Where clients in the cluster and the root-CA controller find the CA. */
-static void publish_ca(struct server *s) {
-	struct cor_arena *a = cor_arena_new(0);
-	struct cor_op *op = cor_arena_new_of(a, struct cor_op);
-	struct core_v1_ConfigMap *cm = cor_arena_new_of(a, struct core_v1_ConfigMap);
-	struct cor_kv *data = cor_arena_array(a, struct cor_kv, 1);
-	data[0] = (struct cor_kv){ COR_STR("client-ca-file"), cor_buf_view(&s->certs.ca.cert) };
-	cm->metadata.name = COR_STR("extension-apiserver-authentication");
-	cm->metadata.namespace = COR_STR("kube-system");
-	cm->data = (struct cor_strmap){ data, 1 };
-	*op = (struct cor_op){
-		.verb = COR_VERB_CREATE, .res = &cor_resources[COR_RES_CONFIGMAPS], .ns = cm->metadata.namespace,
-		.name = cm->metadata.name, .arena = a, .obj = cm, .grace_s = -1, .done = published, .arg = s,
+static void publish(struct server *s) {
+	struct cor_publish_config c = {
+		.registry = s->registry, .ca_pem = cor_buf_view(&s->certs.ca.cert), .address = s->advertise,
+		.port = s->port, .done = published, .arg = s,
 	};
-	cor_op_start(s->registry, op);
+	cor_publish(&c);
 }
 
 /* ---- stop ---- */
@@ -172,12 +160,10 @@ static int serve(struct server *s, struct cor_err *err) {
 		.loop = &s->loop, .tls = s->tls, .handle = cor_http_api_handle, .closed = cor_http_api_closed, .arg = s->api,
 	};
 	s->http = cor_http_server_new(&hc);
-	int port;
-	int r = cor_http_listen(s->http, s->host, s->port, &port, err);
-	if (r < 0)
-		return r;
-	cor_info("serving https://%s:%d, data in %s", s->advertise, port, s->data_dir);
-	return 0;
+	int r = cor_http_listen(s->http, s->host, s->port, &s->port, err);
+	if (r >= 0)
+		publish(s);
+	return r;
 }
 
 static int start(struct server *s, struct cor_err *err) {
@@ -195,7 +181,6 @@ static int start(struct server *s, struct cor_err *err) {
 		r = open_registry(s, err);
 	if (r < 0)
 		return r;
-	publish_ca(s);
 	s->engine = cor_engine_new(s->registry, cor_controllers);
 	s->scheduler = cor_scheduler_new(s->registry);
 	return serve(s, err);
@@ -203,8 +188,12 @@ static int start(struct server *s, struct cor_err *err) {
 
 static void stop(struct server *s) {
 	cor_http_api_free(s->api);
+	cor_engine_stop(s->engine);
+	cor_scheduler_stop(s->scheduler);
 	/* Whatever the controllers have under way is finished here, and called back. */
 	cor_registry_free(s->registry);
+	cor_engine_free(s->engine);
+	cor_scheduler_free(s->scheduler);
 	cor_jwt_key_free(s->sa_key);
 	cor_tls_unref(s->tls);
 	cor_tls_unref(s->kubelet_tls);
@@ -220,6 +209,7 @@ int cor_cmd_server(int argc, char **argv) {
 		{ "data-dir", &s.data_dir, NULL }, { "listen", &s.listen, NULL }, { "advertise", &s.advertise, NULL },
 		{ "service-cidr", &s.service_cidr, NULL }, { "cluster-domain", &s.domain, NULL },
 		{ "node-name", &s.node_name, NULL }, { "uid", &s.uid, NULL },
+		{ "ready-fd", &s.ready_fd, NULL },
 	};
 	struct cor_err err;
 	int words = 0;

@@ -67,7 +67,7 @@ static void key_push(struct cor_key *k) {
 		k->dirty = true;
 		return;
 	}
-	if (k->queued)
+	if (k->queued || e->closing)
 		return;
 	k->queued = true;
 	k->next = NULL;
@@ -84,6 +84,8 @@ static void key_timer(struct cor_timer *t) {
 /* Sets the key's timer; an earlier one that is set already stays. */
 static void key_after(struct cor_key *k, cor_time delay) {
 	struct cor_world *w = k->ctl->engine->world;
+	if (k->ctl->engine->closing)
+		return;
 	k->timer.fire = key_timer;
 	w->timer_set(w, &k->timer, delay > 0 ? delay : 0);
 }
@@ -271,7 +273,7 @@ static void on_op_done(struct cor_op *op) {
 	cor_assert(p->outstanding > 0);
 	if (--p->outstanding > 0)
 		return;
-	if (!p->failed && !p->stale)
+	if (!p->failed && !p->stale && !p->engine->closing)
 		send_events(p);
 	p->stage++;
 	start_stage(p);
@@ -312,7 +314,7 @@ static bool next_stage(struct cor_plan *p) {
 }
 
 static void start_stage(struct cor_plan *p) {
-	while (!p->failed && !p->stale && next_stage(p)) {
+	while (!p->engine->closing && !p->failed && !p->stale && next_stage(p)) {
 		for (struct planned *x = p->actions; x; x = x->next)
 			if (x->stage == p->stage)
 				p->outstanding++;
@@ -379,15 +381,21 @@ struct cor_engine *cor_engine_new(struct cor_registry *r, const struct cor_contr
 	return e;
 }
 
-void cor_engine_free(struct cor_engine *e) {
-	if (!e)
+void cor_engine_stop(struct cor_engine *e) {
+	if (!e || e->closing)
 		return;
-	/* The registry must have finished its operations: their plans are ours. */
-	cor_assert(e->running == 0);
 	e->closing = true;
 	cor_watch_free(e->watch);
 	if (e->turn.armed)
 		e->world->timer_clear(e->world, &e->turn);
+}
+
+void cor_engine_free(struct cor_engine *e) {
+	if (!e)
+		return;
+	cor_engine_stop(e);
+	/* The registry must have finished its operations: their plans are ours. */
+	cor_assert(e->running == 0);
 	for (size_t i = 0; i < e->n; i++) {
 		size_t it = 0;
 		struct cor_str id;

@@ -113,7 +113,8 @@ extern const struct cor_controller *const cor_controllers[];    /* NULL-terminat
 
 /* Starts all rows: every existing object is planned once, then by events. */
 struct cor_engine *cor_engine_new(struct cor_registry *r, const struct cor_controller *const *rows);
-/* Stops planning; ops under way finish without a callback. */
+/* Plans nothing more. Then the registry is freed, which calls back what is under way; then the engine. */
+void cor_engine_stop(struct cor_engine *e);
 void cor_engine_free(struct cor_engine *e);
 /* Nothing queued and nothing under way (tests and the simulation). */
 bool cor_engine_idle(const struct cor_engine *e);

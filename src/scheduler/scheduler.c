@@ -326,7 +326,7 @@ static void tell_why(struct cor_scheduler *s, struct pending *p, struct sched_tr
 static void bound(struct cor_op *op) {
 	struct work *w = op->arg;
 	struct cor_scheduler *s = w->s;
-	if (op->status >= 0) {
+	if (op->status >= 0 && !s->closing) {
 		struct cor_str text = cor_arena_printf(w->arena, "Successfully assigned %.*s/%.*s to %.*s",
 			COR_STR_ARG(w->blob->ns), COR_STR_ARG(w->blob->name), COR_STR_ARG(w->node));
 		cor_event_record(s->registry, "default-scheduler", COR_RES_PODS, w->blob, "Normal", "Scheduled", text.p);
@@ -545,14 +545,20 @@ struct cor_scheduler *cor_scheduler_new(struct cor_registry *r) {
 	return s;
 }
 
-void cor_scheduler_free(struct cor_scheduler *s) {
-	if (!s)
+void cor_scheduler_stop(struct cor_scheduler *s) {
+	if (!s || s->closing)
 		return;
-	cor_assert(s->under_way == 0);
 	s->closing = true;
 	cor_watch_free(s->watch);
 	if (s->turn.armed)
 		s->world->timer_clear(s->world, &s->turn);
+}
+
+void cor_scheduler_free(struct cor_scheduler *s) {
+	if (!s)
+		return;
+	cor_scheduler_stop(s);
+	cor_assert(s->under_way == 0);
 	size_t it = 0;
 	struct cor_str uid;
 	void *v;

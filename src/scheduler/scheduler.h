@@ -9,7 +9,8 @@ struct cor_registry;
 struct cor_scheduler;
 
 struct cor_scheduler *cor_scheduler_new(struct cor_registry *r);
-/* No operation of it may be under way: the registry has finished them. */
+/* Tries nothing more. Then the registry is freed, which calls back what is under way; then this. */
+void cor_scheduler_stop(struct cor_scheduler *s);
 void cor_scheduler_free(struct cor_scheduler *s);
 /* Nothing to try now and nothing under way (tests and the simulation). */
 bool cor_scheduler_idle(const struct cor_scheduler *s);

@@ -109,7 +109,7 @@ void cor_obj_set_rev(struct cor_obj *o, uint64_t rev) {
 	o->rev = rev;
 }
 
-struct cor_obj *cor_obj_copy(const struct cor_obj *o) {
+struct cor_obj *cor_obj_clone(const struct cor_obj *o) {
 	_cleanup_buf_ struct cor_buf json = COR_BUF_INIT;
 	size_t rest = o->rv_at + obj_priv(o)->rv_len;
 	cor_buf_add(&json, o->json.p, o->rv_at);

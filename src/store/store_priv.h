@@ -35,7 +35,7 @@ static inline struct obj_priv *obj_priv(const struct cor_obj *o) {
 /* Gives a version that nobody else sees yet its revision, in the header and in the JSON. */
 void cor_obj_set_rev(struct cor_obj *o, uint64_t rev);
 /* A new version, without a revision, that is otherwise equal. */
-struct cor_obj *cor_obj_copy(const struct cor_obj *o);
+struct cor_obj *cor_obj_clone(const struct cor_obj *o);
 
 /* ---- index.c: the published versions of one resource in key order ---- */
 

@@ -37,7 +37,7 @@ static int check(struct cor_write *w, const struct cor_obj *newest, struct cor_s
 static struct cor_obj *make_version(const struct cor_write *w, const struct cor_obj *newest) {
 	if (w->obj && w->obj->rev == 0)
 		return cor_obj_ref(w->obj);
-	return cor_obj_copy(w->obj ? w->obj : newest);
+	return cor_obj_clone(w->obj ? w->obj : newest);
 }
 
 static void accept_write(struct cor_store *s, struct pending *p, const struct cor_obj *newest) {
