@@ -267,8 +267,10 @@ static void make_aggregated(struct cor_http_api *api, size_t which) {
 	(void)EVP_Digest(b.p, b.n, sum, &n, EVP_sha512(), NULL);
 	char *etag = api->discovery[which].etag;
 	*etag++ = '"';
-	for (unsigned i = 0; i < n && i < 64; i++)
-		etag += sprintf(etag, "%02X", sum[i]);
+	for (unsigned i = 0; i < n && i < 64; i++) {
+		*etag++ = "0123456789ABCDEF"[sum[i] >> 4];
+		*etag++ = "0123456789ABCDEF"[sum[i] & 15];
+	}
 	*etag++ = '"';
 	*etag = '\0';
 	api->discovery[which].body = cor_buf_view(&b);
