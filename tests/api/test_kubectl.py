@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real clients against a server without nodes: every kubectl that the machine has, and Debian's 1.20."""
+import json
+import signal
+
+import pytest
+from conftest import KUBECTLS
+
+STATEFULSET = """
+apiVersion: v1
+kind: Service
+metadata: {name: NAME}
+spec: {clusterIP: None, selector: {app: NAME}, ports: [{port: 80, name: http}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: NAME}
+spec:
+  serviceName: NAME
+  replicas: 2
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}}
+    spec:
+      containers: [{name: c, image: "busybox:1", command: [sleep, "100"]}]
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"""
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: NAME}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}}
+    spec:
+      containers: [{name: c, image: "busybox:1"}]
+"""
+
+
+@pytest.mark.parametrize("which", list(KUBECTLS))
+def test_objects_live(cluster, which):
+    """Create, read, change, watch out for conflicts, delete: with each client."""
+    name = "live-" + which.replace(".", "-")
+    k = lambda *a, **kw: cluster.kubectl(*a, which=which, **kw)
+    k("create", "configmap", name, "--from-literal=a=1")
+    assert name in k("get", "configmaps")
+    k("label", "configmap", name, "team=blue")
+    k("annotate", "configmap", name, "note=text")
+    k("patch", "configmap", name, "--type=merge", "-p", '{"data":{"b":"2"}}')
+    k("patch", "configmap", name, "--type=json", "-p", '[{"op":"add","path":"/data/c","value":"3"}]')
+    k("patch", "configmap", name, "-p", '{"data":{"d":"4"}}')
+    got = json.loads(k("get", "configmap", name, "-o", "json"))
+    assert got["data"] == {"a": "1", "b": "2", "c": "3", "d": "4"}
+    assert got["metadata"]["labels"] == {"team": "blue"}
+    assert name in k("get", "configmaps", "-l", "team=blue", "-o", "name")
+    assert name not in k("get", "configmaps", "-l", "team=red", "-o", "name")
+    assert name in k("get", "configmaps", "--field-selector", f"metadata.name={name}", "-o", "name")
+    assert "already exists" in k("create", "configmap", name, fail=True)
+    k("delete", "configmap", name)
+    assert "NotFound" in k("get", "configmap", name, fail=True)
+
+
+def test_a_new_cluster_has_what_clients_expect(cluster):
+    names = {n["metadata"]["name"] for n in cluster.get("namespaces")["items"]}
+    assert names == {"default", "kube-system", "kube-public", "kube-node-lease"}
+    cluster.wait("default account", lambda: cluster.get("serviceaccounts")["items"])
+    cluster.wait("root CA", lambda: "kube-root-ca.crt" in cluster.kubectl("get", "configmaps"))
+    version = json.loads(cluster.kubectl("version", "-o", "json"))["serverVersion"]
+    assert (version["major"], version["minor"]) == ("1", "36")
+
+
+def test_discovery_names_the_kinds(cluster):
+    out = cluster.kubectl("api-resources")
+    for word in ("statefulsets", "deployments", "persistentvolumeclaims", "endpointslices", "sts", "pvc"):
+        assert word in out
+
+
+def test_statefulset_in_order(cluster):
+    """Without a node the first pod stays Pending, and so no second one is made; its claim exists."""
+    cluster.kubectl("apply", "--validate=false", "-f", "-", input=STATEFULSET.replace("NAME", "ordered"))
+    cluster.wait("first pod", lambda: "ordered-0" in cluster.kubectl("get", "pods", "-o", "name"))
+    assert "data-ordered-0" in cluster.kubectl("get", "pvc", "-o", "name")
+    pod = cluster.get("pod", "ordered-0")
+    assert pod["metadata"]["labels"]["apps.kubernetes.io/pod-index"] == "0"
+    assert pod["spec"]["hostname"] == "ordered-0" and pod["spec"]["subdomain"] == "ordered"
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == "data-ordered-0"
+    assert "ordered-1" not in cluster.kubectl("get", "pods", "-o", "name")
+    uid = pod["metadata"]["uid"]
+    cluster.kubectl("delete", "pod", "ordered-0")
+    cluster.wait("its successor", lambda: any(
+        p["metadata"]["name"] == "ordered-0" and p["metadata"]["uid"] != uid for p in cluster.get("pods")["items"]))
+    cluster.kubectl("delete", "statefulset", "ordered")
+    cluster.wait("pods gone", lambda: "ordered" not in cluster.kubectl("get", "pods", "-o", "name"))
+    assert "data-ordered-0" in cluster.kubectl("get", "pvc", "-o", "name")
+
+
+def test_deployment_makes_a_replicaset_and_pods(cluster):
+    cluster.kubectl("apply", "--validate=false", "-f", "-", input=DEPLOYMENT.replace("NAME", "rolling"))
+    pods = lambda: [p for p in cluster.get("pods", "-l", "app=rolling")["items"]]
+    cluster.wait("three pods", lambda: len(pods()) == 3)
+    cluster.kubectl("scale", "deployment", "rolling", "--replicas=1")
+    cluster.wait("one pod", lambda: len(pods()) == 1)
+    owner = pods()[0]["metadata"]["ownerReferences"][0]
+    assert owner["kind"] == "ReplicaSet" and owner["name"].startswith("rolling-")
+    cluster.kubectl("delete", "deployment", "rolling")
+    cluster.wait("nothing left", lambda: not pods())
+
+
+def test_namespace_goes_with_its_content(cluster):
+    cluster.kubectl("create", "namespace", "short")
+    cluster.kubectl("create", "configmap", "x", "-n", "short")
+    cluster.kubectl("delete", "namespace", "short")
+    assert "NotFound" in cluster.kubectl("get", "namespace", "short", fail=True)
+
+
+def test_restart_keeps_everything(cluster):
+    """kill -9 loses nothing that was acknowledged; a clean stop neither."""
+    cluster.kubectl("create", "configmap", "kept", "--from-literal=a=1")
+    cluster.stop(signal.SIGKILL)
+    cluster.launch()
+    assert cluster.get("configmap", "kept")["data"] == {"a": "1"}
+    assert cluster.stop() == 0
+    cluster.launch()
+    assert cluster.get("configmap", "kept")["data"] == {"a": "1"}
+
+
+def test_bad_input_is_named(cluster):
+    err = cluster.kubectl("create", "configmap", "Bad_Name", fail=True)
+    assert "metadata.name" in err and "Invalid value" in err
+    err = cluster.kubectl("apply", "--validate=false", "-f", "-", input='{"apiVersion":"v1","kind":"NoSuchKind","metadata":{"name":"x"}}',
+                          fail=True)
+    assert "NoSuchKind" in err
