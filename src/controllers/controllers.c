@@ -16,6 +16,9 @@ const struct cor_controller *const cor_controllers[] = {
 	&cor_controller_pv_claim,
 	&cor_controller_pv_volume,
 	&cor_controller_pvc_protection,
+	&cor_controller_node_lifecycle,
+	&cor_controller_pod_gc,
+	&cor_controller_service_lb,
 	&cor_controller_event_ttl,
 	NULL,
 };

@@ -18,3 +18,6 @@ extern const struct cor_controller cor_controller_gc;
 extern const struct cor_controller cor_controller_pv_claim;
 extern const struct cor_controller cor_controller_pv_volume;
 extern const struct cor_controller cor_controller_pvc_protection;
+extern const struct cor_controller cor_controller_node_lifecycle;
+extern const struct cor_controller cor_controller_pod_gc;
+extern const struct cor_controller cor_controller_service_lb;
