@@ -23,5 +23,7 @@ static const struct cor_kind_ops *const kinds[COR_RES_MAX] = {
 };
 
 const struct cor_kind_ops *cor_kind_ops(enum cor_res res) {
-	return res >= 0 && res < COR_RES_MAX ? kinds[res] : NULL;
+	if (res < 0 || res >= COR_RES_MAX)
+		return NULL;
+	return kinds[res] ? kinds[res] : cor_kind_others(res);
 }

@@ -2,6 +2,7 @@
 // All kinds with rules of their own (the table is in kinds.c), and what their files share.
 #pragma once
 
+#include "api/field_errors.h"
 #include "api/kind.h"
 #include "api/meta.h"
 #include "codec/codec.h"
@@ -24,6 +25,9 @@ extern const struct cor_kind_ops cor_kind_lease;
 extern const struct cor_kind_ops cor_kind_event;
 extern const struct cor_kind_ops cor_kind_endpoints;
 extern const struct cor_kind_ops cor_kind_endpointslice;
+
+/* Those of others.c; NULL when there is none. */
+const struct cor_kind_ops *cor_kind_others(enum cor_res res);
 
 /* The values of a kind's field selectors, sorted by label, those that are empty left out. */
 void cor_kind_fields(struct cor_arena *a, struct cor_strmap *ret, const struct cor_kv *values, size_t n);

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kinds whose rules fit into a line or two: how they are named, whether a PUT may create them or needs a
+// resourceVersion, what a deletion answers (facts/kinds.md 2.5 and 3.2).
+#include "api/kinds/kinds.h"
+
+#include "gen/rbac_v1.h"
+
+/* ---- RBAC ---- */
+
+static const struct cor_str rbac_group = COR_STR_INIT("rbac.authorization.k8s.io");
+
+static void default_subjects(rbac_v1_Subject *p, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		if (p[i].apiGroup.n == 0)
+			p[i].apiGroup = cor_str_eq_c(p[i].kind, "ServiceAccount") ? COR_STR("") : rbac_group;
+}
+
+static void binding_defaults(struct cor_kind_ctx *ctx, void *obj) {
+	rbac_v1_RoleBinding *b = obj;
+	if (b->roleRef.apiGroup.n == 0)
+		b->roleRef.apiGroup = rbac_group;
+	default_subjects(b->subjects.p, b->subjects.n);
+}
+
+static void cluster_binding_defaults(struct cor_kind_ctx *ctx, void *obj) {
+	rbac_v1_ClusterRoleBinding *b = obj;
+	if (b->roleRef.apiGroup.n == 0)
+		b->roleRef.apiGroup = rbac_group;
+	default_subjects(b->subjects.p, b->subjects.n);
+}
+
+static void check_role(const rbac_v1_RoleRef *now, const rbac_v1_RoleRef *old,
+	struct cor_field_errors *errs) {
+	if (!cor_obj_equal(&cor_type_rbac_v1_RoleRef, now, old))
+		cor_fe_invalid(errs, COR_ROOT("roleRef"), cor_fv_obj(errs, &cor_type_rbac_v1_RoleRef, now),
+			"cannot change roleRef");
+}
+
+static void binding_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
+	struct cor_field_errors *errs) {
+	check_role(&((const rbac_v1_RoleBinding *)obj)->roleRef, &((const rbac_v1_RoleBinding *)old)->roleRef,
+		errs);
+}
+
+static void cluster_binding_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
+	struct cor_field_errors *errs) {
+	check_role(&((const rbac_v1_ClusterRoleBinding *)obj)->roleRef,
+		&((const rbac_v1_ClusterRoleBinding *)old)->roleRef, errs);
+}
+
+static void check_rules(const rbac_v1_PolicyRule *p, size_t n, bool namespaced,
+	struct cor_field_errors *errs) {
+	const struct cor_fpath *rules = COR_ROOT("rules");
+	for (size_t i = 0; i < n; i++) {
+		const struct cor_fpath *at = COR_INDEX(rules, i);
+		if (p[i].verbs.n == 0)
+			cor_fe_required(errs, COR_FIELD(at, "verbs"), "verbs must contain at least one value");
+		if (p[i].nonResourceURLs.n) {
+			if (namespaced)
+				cor_fe_invalid(errs, COR_FIELD(at, "nonResourceURLs"), cor_fv_strings(errs,
+					p[i].nonResourceURLs.p, p[i].nonResourceURLs.n),
+					"namespaced rules cannot apply to non-resource URLs");
+			continue;
+		}
+		if (p[i].apiGroups.n == 0)
+			cor_fe_required(errs, COR_FIELD(at, "apiGroups"),
+				"resource rules must supply at least one api group");
+		if (p[i].resources.n == 0)
+			cor_fe_required(errs, COR_FIELD(at, "resources"),
+				"resource rules must supply at least one resource");
+	}
+}
+
+static void role_validate(struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *errs) {
+	const rbac_v1_Role *r = obj;
+	check_rules(r->rules.p, r->rules.n, true, errs);
+}
+
+static void cluster_role_validate(struct cor_kind_ctx *ctx, const void *obj,
+	struct cor_field_errors *errs) {
+	const rbac_v1_ClusterRole *r = obj;
+	check_rules(r->rules.p, r->rules.n, false, errs);
+}
+
+static void role_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
+	struct cor_field_errors *errs) {
+	role_validate(ctx, obj, errs);
+}
+
+static void cluster_role_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
+	struct cor_field_errors *errs) {
+	cluster_role_validate(ctx, obj, errs);
+}
+
+#define RBAC(id, defaults_, validate_, update_) { \
+	.res = (id), .flags = COR_KIND_CREATE_ON_UPDATE, .name_rule = cor_name_path_segment, \
+	.defaults = (defaults_), .validate = (validate_), .validate_update = (update_) }
+
+/* ---- the table ---- */
+
+#define PLAIN(id, flags_) { .res = (id), .flags = (flags_) }
+
+static const struct cor_kind_ops others[] = {
+	RBAC(COR_RES_ROLES, NULL, role_validate, role_update),
+	RBAC(COR_RES_CLUSTERROLES, NULL, cluster_role_validate, cluster_role_update),
+	RBAC(COR_RES_ROLEBINDINGS, binding_defaults, NULL, binding_update),
+	RBAC(COR_RES_CLUSTERROLEBINDINGS, cluster_binding_defaults, NULL, cluster_binding_update),
+	{ .res = COR_RES_PODDISRUPTIONBUDGETS, .flags = COR_KIND_NO_UNCONDITIONAL | COR_KIND_GENERATION,
+		.name_rule = cor_name_path_segment },
+	{ .res = COR_RES_CERTIFICATESIGNINGREQUESTS, .name_rule = cor_name_path_segment },
+	PLAIN(COR_RES_DAEMONSETS, COR_KIND_GENERATION),
+	PLAIN(COR_RES_JOBS, COR_KIND_GENERATION | COR_KIND_ORPHAN_DEFAULT),
+	PLAIN(COR_RES_CRONJOBS, COR_KIND_GENERATION),
+	PLAIN(COR_RES_INGRESSES, COR_KIND_GENERATION),
+	PLAIN(COR_RES_INGRESSCLASSES, COR_KIND_GENERATION),
+	PLAIN(COR_RES_NETWORKPOLICIES, COR_KIND_GENERATION),
+	PLAIN(COR_RES_FLOWSCHEMAS, COR_KIND_GENERATION),
+	PLAIN(COR_RES_PRIORITYLEVELCONFIGURATIONS, COR_KIND_GENERATION),
+	PLAIN(COR_RES_VALIDATINGADMISSIONPOLICIES, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_VALIDATINGADMISSIONPOLICYBINDINGS, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_MUTATINGADMISSIONPOLICIES, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_MUTATINGADMISSIONPOLICYBINDINGS, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_VALIDATINGWEBHOOKCONFIGURATIONS, COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_MUTATINGWEBHOOKCONFIGURATIONS, COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_CUSTOMRESOURCEDEFINITIONS, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_APISERVICES, COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_LIMITRANGES, COR_KIND_CREATE_ON_UPDATE),
+	PLAIN(COR_RES_RUNTIMECLASSES, COR_KIND_CREATE_ON_UPDATE | COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_CSIDRIVERS, COR_KIND_NO_UNCONDITIONAL | COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_CSINODES, COR_KIND_NO_UNCONDITIONAL | COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_CSISTORAGECAPACITIES, COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_VOLUMEATTACHMENTS, COR_KIND_NO_UNCONDITIONAL | COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_VOLUMEATTRIBUTESCLASSES, COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_RESOURCEQUOTAS, COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_PODTEMPLATES, COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_DEVICECLASSES, COR_KIND_GENERATION | COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_RESOURCESLICES, COR_KIND_GENERATION | COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_RESOURCECLAIMS, COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_RESOURCECLAIMTEMPLATES, COR_KIND_DELETE_RETURNS_OBJECT),
+};
+
+const struct cor_kind_ops *cor_kind_others(enum cor_res res) {
+	for (size_t i = 0; i < cor_countof(others); i++)
+		if (others[i].res == res)
+			return &others[i];
+	return NULL;
+}
