@@ -266,6 +266,9 @@ void cor_http_api_handle(void *arg, struct cor_http_req *req) {
 		api_fail(q, &err);
 		return;
 	}
+	/* What a refusal is about; resolve() checks it. */
+	if (q->info.resource)
+		q->res = cor_resource_find(q->info.group, q->info.version, q->info.plural);
 	if (!impersonate(q))
 		return;
 	struct cor_attributes at = attributes(q);

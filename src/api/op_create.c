@@ -38,6 +38,8 @@ static int step_names(struct op_run *x) {
 	if (op->name.n && m->name.n && !cor_str_eq(op->name, m->name))
 		return cor_op_bad_request(x, "the name of the object (%.*s) does not match the name on "
 			"the URL (%.*s)", COR_STR_ARG(m->name), COR_STR_ARG(op->name));
+	if (op->name.n == 0)
+		op->name = m->name;     /* what errors are about */
 	x->ctx.name = m->name;
 	return OP_NEXT;
 }
@@ -66,6 +68,7 @@ static int step_namespace(struct op_run *x) {
 	const struct cor_obj *o = cor_store_get_newest(x->r->store, COR_RES_NAMESPACES, COR_STR(""), ns);
 	if (!o) {
 		x->op->details_kind = "namespaces";
+		x->op->name = ns;
 		return cor_fail_status(&x->op->err, COR_REASON_NOT_FOUND, "namespaces \"%.*s\" not found",
 			COR_STR_ARG(ns));
 	}
@@ -91,7 +94,7 @@ static void generate_name(struct op_run *x) {
 	struct cor_str base = cor_str_sub(m->generateName, 0,
 		m->generateName.n < GENERATED_BASE ? m->generateName.n : GENERATED_BASE);
 	m->name = cor_arena_printf(x->op->arena, "%.*s%s", COR_STR_ARG(base), suffix);
-	x->ctx.name = m->name;
+	x->ctx.name = x->op->name = m->name;
 	x->attempts++;
 }
 
@@ -126,11 +129,8 @@ static int step_validate(struct op_run *x) {
 static int step_unique(struct op_run *x) {
 	for (;;) {
 		meta_v1_ObjectMeta *m = cor_op_meta(x);
-		if (!cor_store_get_newest(x->r->store, (uint16_t)x->storage->id, x->op->ns, m->name)) {
-			if (x->op->name.n == 0)
-				x->op->name = m->name;
+		if (!cor_store_get_newest(x->r->store, (uint16_t)x->storage->id, x->op->ns, m->name))
 			return OP_NEXT;
-		}
 		if (x->attempts == 0 || x->attempts >= GENERATE_ATTEMPTS)
 			return cor_op_exists(x, m->name);
 		generate_name(x);
