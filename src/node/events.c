@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events of the node agent. Recent ones are remembered by what they say; the same again patches
+// count and lastTimestamp. Each object has a bucket of 25 tokens that fills by one in 5 minutes;
+// the memory is bounded by forgetting everything when it grows large.
+#include "node/events.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/map.h"
+#include "codec/codec.h"
+#include "gen/core_v1.h"
+
+enum { REMEMBERED = 2000, BURST = 25 };
+#define REFILL (5 * COR_MINUTE)
+
+struct known {
+	char *path;             /* of the event in the API */
+	int32_t count;
+};
+
+struct bucket {
+	double tokens;
+	cor_time at;
+};
+
+struct cor_events {
+	struct cor_api *api;
+	struct cor_world *world;
+	char *node;
+	struct cor_map known;   /* text of all that matters -> known */
+	struct cor_map buckets; /* uid -> bucket */
+};
+
+struct cor_events *cor_events_new(struct cor_api *api, struct cor_world *w, const char *node) {
+	struct cor_events *e = cor_new(struct cor_events);
+	*e = (struct cor_events){ .api = api, .world = w, .node = cor_strdup(node) };
+	return e;
+}
+
+static void forget(struct cor_events *e) {
+	size_t it = 0;
+	struct cor_str key;
+	void *v;
+	while (cor_map_next(&e->known, &it, &key, &v)) {
+		free(((struct known *)v)->path);
+		free(v);
+	}
+	it = 0;
+	while (cor_map_next(&e->buckets, &it, &key, &v))
+		free(v);
+	cor_map_fini(&e->known);
+	cor_map_fini(&e->buckets);
+	e->known = e->buckets = (struct cor_map){ 0 };
+}
+
+void cor_events_free(struct cor_events *e) {
+	if (!e)
+		return;
+	forget(e);
+	free(e->node);
+	free(e);
+}
+
+static bool allowed(struct cor_events *e, struct cor_str uid) {
+	cor_time now = e->world->monotonic(e->world);
+	struct bucket *b = cor_map_get(&e->buckets, uid);
+	if (!b) {
+		b = cor_new(struct bucket);
+		*b = (struct bucket){ BURST, now };
+		(void)cor_map_put(&e->buckets, uid, b);
+	}
+	b->tokens += (double)(now - b->at) / (double)REFILL;
+	if (b->tokens > BURST)
+		b->tokens = BURST;
+	b->at = now;
+	if (b->tokens < 1)
+		return false;
+	b->tokens -= 1;
+	return true;
+}
+
+static void again(struct cor_events *e, struct known *k) {
+	char when[COR_TIME_TEXT_MAX];
+	(void)cor_time_format(cor_now(e->world), false, when);
+	_cleanup_free_ char *body = cor_asprintf("{\"count\":%d,\"lastTimestamp\":\"%s\"}", ++k->count, when);
+	(void)cor_api_patch(e->api, k->path, "application/merge-patch+json", cor_str_c(body), NULL, NULL);
+}
+
+static void create(struct cor_events *e, const struct cor_event_object *o, bool warning,
+	const char *reason, const char *message, struct known *k) {
+	struct cor_str ns = o->ns.n > 0 ? o->ns : COR_STR("default");
+	uint64_t chance;
+	e->world->random(e->world, &chance, sizeof(chance));
+	_cleanup_free_ char *name = cor_asprintf("%.*s.%016llx", COR_STR_ARG(o->name),
+		(unsigned long long)chance);
+	cor_time now = cor_now(e->world);
+	struct core_v1_Event ev = {
+		.kind = COR_STR("Event"), .apiVersion = COR_STR("v1"),
+		.metadata = { .name = cor_str_c(name), .namespace = ns },
+		.involvedObject = { .kind = cor_str_c(o->kind), .apiVersion = cor_str_c(o->api_version),
+			.namespace = o->ns, .name = o->name, .uid = o->uid, .resourceVersion = o->version,
+			.fieldPath = cor_str_c(o->field) },
+		.reason = cor_str_c(reason), .message = cor_str_c(message), .count = 1,
+		.type = warning ? COR_STR("Warning") : COR_STR("Normal"),
+		.source = { .component = COR_STR("kubelet"), .host = cor_str_c(e->node) },
+		.firstTimestamp = now, .lastTimestamp = now,
+		.reportingComponent = COR_STR("kubelet"), .reportingInstance = cor_str_c(e->node),
+	};
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	(void)cor_json_encode(&cor_type_core_v1_Event, &ev, &b);
+	_cleanup_free_ char *path = cor_asprintf("/api/v1/namespaces/%.*s/events", COR_STR_ARG(ns));
+	*k = (struct known){ cor_asprintf("%s/%s", path, name), 1 };
+	(void)cor_api_create(e->api, path, cor_buf_view(&b), NULL, NULL);
+}
+
+void cor_event_emit(struct cor_events *e, const struct cor_event_object *o, bool warning,
+	const char *reason, const char *fmt, ...) {
+	char message[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	cor_debug("event %s %.*s/%.*s: %s: %s", o->kind, COR_STR_ARG(o->ns), COR_STR_ARG(o->name), reason,
+		message);
+	if (e->known.n > REMEMBERED)
+		forget(e);
+	if (!allowed(e, o->uid))
+		return;
+	_cleanup_free_ char *key = cor_asprintf("%.*s|%s|%s|%s|%d", COR_STR_ARG(o->uid), o->field ? o->field : "",
+		reason, message, warning);
+	struct known *k = cor_map_get(&e->known, cor_str_c(key));
+	if (k) {
+		again(e, k);
+		return;
+	}
+	k = cor_new(struct known);
+	create(e, o, warning, reason, message, k);
+	(void)cor_map_put(&e->known, cor_str_c(key), k);
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volumes as ext4 image files: made, mounted over a loop device that goes with its last user, grown
+// while mounted. A volume is made under a temporary name and renamed, so that a crash leaves either
+// none or a whole one.
+#include "node/pv_priv.h"
+
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+#include "node/volume.h"
+
+extern char **environ;
+
+static int run(char *const argv[], struct cor_err *err) {
+	posix_spawn_file_actions_t fa;
+	(void)posix_spawn_file_actions_init(&fa);
+	(void)posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+	(void)posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
+	(void)posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
+	pid_t pid;
+	int status, r = posix_spawnp(&pid, argv[0], &fa, NULL, argv, environ);
+	(void)posix_spawn_file_actions_destroy(&fa);
+	if (r != 0)
+		return cor_fail_errno(err, r, "%s", argv[0]);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return cor_fail_errno(err, errno, "%s", argv[0]);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return cor_fail(err, COR_E_INTERNAL, "%s failed with status %d", argv[0],
+			WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+	return 0;
+}
+
+uint64_t pv_image_size(const char *dir) {
+	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
+	struct stat st;
+	return stat(image, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static int make_image(const char *dir, uint64_t size, struct cor_err *err) {
+	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
+	_cleanup_free_ char *tmp = cor_asprintf("%s/image.new", dir);
+	if (access(image, F_OK) == 0)
+		return 0;
+	_cleanup_close_ int fd = open(tmp, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+		return cor_fail_errno(err, errno, "create %s", tmp);
+	char *argv[] = { (char[]){ "mkfs.ext4" }, (char[]){ "-q" }, (char[]){ "-F" }, (char[]){ "-m" }, (char[]){ "0" },
+		(char[]){ "-E" }, (char[]){ "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0" }, tmp, NULL };
+	int r = run(argv, err);
+	if (r < 0)
+		return r;
+	if (fsync(fd) < 0 || rename(tmp, image) < 0)
+		return cor_fail_errno(err, errno, "rename %s", tmp);
+	return 0;
+}
+
+static int attach(const char *image, char device[64], struct cor_err *err) {
+	_cleanup_close_ int file = open(image, O_RDWR | O_CLOEXEC);
+	_cleanup_close_ int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	if (file < 0 || control < 0)
+		return cor_fail_errno(err, errno, "open %s", file < 0 ? image : "/dev/loop-control");
+	/* Somebody else may take the free one between the two calls. */
+	for (int tries = 0; tries < 64; tries++) {
+		int n = ioctl(control, LOOP_CTL_GET_FREE);
+		if (n < 0)
+			return cor_fail_errno(err, errno, "no loop device");
+		(void)snprintf(device, 64, "/dev/loop%d", n);
+		(void)mknod(device, S_IFBLK | 0660, makedev(7, (unsigned)n));
+		int fd = open(device, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			return cor_fail_errno(err, errno, "open %s", device);
+		struct loop_config lc = { .fd = (uint32_t)file, .info = { .lo_flags = LO_FLAGS_AUTOCLEAR } };
+		(void)snprintf((char *)lc.info.lo_file_name, LO_NAME_SIZE, "%s", image);
+		if (ioctl(fd, LOOP_CONFIGURE, &lc) == 0)
+			return fd;      /* held until it is mounted */
+		int e = errno;
+		(void)close(fd);
+		if (e != EBUSY)
+			return cor_fail_errno(err, e, "set up %s", device);
+	}
+	return cor_fail(err, -EBUSY, "no loop device is free");
+}
+
+static bool mounted(const char *dir, const char *target) {
+	struct stat a, b;
+	return stat(dir, &a) == 0 && stat(target, &b) == 0 && a.st_dev != b.st_dev;
+}
+
+int pv_image_mount(const char *dir, uint64_t size, struct cor_err *err) {
+	_cleanup_free_ char *target = cor_asprintf("%s/mount", dir);
+	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
+	int r = cor_mkdir_all(dir, 0700, err);
+	if (r >= 0)
+		r = cor_mkdir_all(target, 0755, err);
+	if (r < 0 || mounted(dir, target))
+		return r;
+	r = make_image(dir, size, err);
+	if (r < 0)
+		return r;
+	char device[64];
+	_cleanup_close_ int fd = attach(image, device, err);
+	if (fd < 0)
+		return fd;
+	if (mount(device, target, "ext4", 0, NULL) < 0)
+		return cor_fail_errno(err, errno, "mount %s at %s", device, target);
+	/* What mkfs makes for itself is of no use to a pod, and some programs want an empty directory. */
+	_cleanup_free_ char *lost = cor_asprintf("%s/lost+found", target);
+	(void)rmdir(lost);
+	return chmod(target, 0777) < 0 ? cor_fail_errno(err, errno, "chmod %s", target) : 0;
+}
+
+int pv_image_grow(const char *dir, uint64_t size, struct cor_err *err) {
+	if (pv_image_size(dir) >= size)
+		return 0;
+	_cleanup_free_ char *target = cor_asprintf("%s/mount", dir);
+	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
+	struct stat st;
+	if (stat(target, &st) < 0 || truncate(image, (off_t)size) < 0)
+		return cor_fail_errno(err, errno, "grow %s", image);
+	char device[64];
+	(void)snprintf(device, sizeof(device), "/dev/loop%u", minor(st.st_dev));
+	_cleanup_close_ int fd = open(device, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, LOOP_SET_CAPACITY) < 0)
+		return cor_fail_errno(err, errno, "grow %s", device);
+	char *argv[] = { (char[]){ "resize2fs" }, device, NULL };
+	return run(argv, err);
+}
+
+int pv_image_unmount(const char *dir, struct cor_err *err) {
+	return cor_volume_unmount_below(dir, err);
+}
