@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pipeline on virtual time and a backend in memory: what operations do to objects, and which
+// errors they end with.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "api/registry.h"
+#include "base/mem.h"
+#include "codec/codec.h"
+#include "gen/core_v1.h"
+#include "gen/resources.h"
+#include "sim/world_sim.h"
+
+struct rig {
+	struct cor_sim *sim;
+	struct cor_registry *r;
+	struct cor_arena *a;
+};
+
+/* The outcome of one operation, copied out of it. */
+struct outcome {
+	bool done;
+	int status, http;
+	bool removed;
+	char message[600];
+	char json[4096];
+	size_t warnings;
+};
+
+static bool is_ready(void *arg) {
+	return cor_registry_ready(arg);
+}
+
+static int setup(void **state) {
+	struct rig *rig = cor_new(struct rig);
+	struct cor_err err;
+	rig->sim = cor_sim_new(7);
+	struct cor_registry_config c = {
+		.world = cor_sim_world(rig->sim), .backend = cor_backend_memory_new(),
+	};
+	assert_int_equal(cor_registry_open(&c, &rig->r, &err), 0);
+	assert_true(cor_sim_run_until(rig->sim, is_ready, rig->r, COR_MINUTE));
+	rig->a = cor_arena_new(0);
+	*state = rig;
+	return 0;
+}
+
+static int teardown(void **state) {
+	struct rig *rig = *state;
+	cor_registry_free(rig->r);
+	cor_sim_settle(rig->sim);
+	cor_arena_free(rig->a);
+	cor_sim_free(rig->sim);
+	free(rig);
+	return 0;
+}
+
+static void on_done(struct cor_op *op) {
+	struct outcome *o = op->arg;
+	o->done = true;
+	o->status = op->status;
+	o->http = op->http;
+	o->removed = op->removed;
+	o->warnings = op->warnings.n;
+	(void)snprintf(o->message, sizeof(o->message), "%s", op->status < 0 ? op->err.message : "");
+	(void)snprintf(o->json, sizeof(o->json), "%.*s", COR_STR_ARG(op->result_json));
+	cor_arena_free(op->arena);
+}
+
+static bool is_done(void *arg) {
+	return ((struct outcome *)arg)->done;
+}
+
+static struct cor_op *make(struct outcome *o, enum cor_verb verb, enum cor_res res, const char *ns,
+	const char *name) {
+	struct cor_arena *a = cor_arena_new(0);
+	struct cor_op *op = cor_arena_new_of(a, struct cor_op);
+	*o = (struct outcome){ 0 };
+	*op = (struct cor_op){
+		.verb = verb, .res = &cor_resources[res], .ns = cor_str_c(ns), .name = cor_str_c(name),
+		.arena = a, .grace_s = -1, .done = on_done, .arg = o,
+	};
+	return op;
+}
+
+static void decode(struct cor_op *op, const char *json) {
+	struct cor_decode d = { .arena = op->arena };
+	struct cor_err err;
+	assert_int_equal(cor_json_decode_new(op->res->type, cor_str_c(json), &op->obj, &d, &err), 0);
+}
+
+static void run(struct rig *rig, struct cor_op *op) {
+	struct outcome *o = op->arg;
+	cor_op_start(rig->r, op);
+	assert_false(o->done);  /* never from within */
+	assert_true(cor_sim_run_until(rig->sim, is_done, o, COR_MINUTE));
+}
+
+static struct outcome create(struct rig *rig, enum cor_res res, const char *ns, const char *json) {
+	struct outcome o;
+	struct cor_op *op = make(&o, COR_VERB_CREATE, res, ns, "");
+	decode(op, json);
+	run(rig, op);
+	return o;
+}
+
+static struct outcome update(struct rig *rig, enum cor_res res, const char *ns, const char *name,
+	const char *json) {
+	struct outcome o;
+	struct cor_op *op = make(&o, COR_VERB_UPDATE, res, ns, name);
+	decode(op, json);
+	run(rig, op);
+	return o;
+}
+
+static struct outcome patch(struct rig *rig, enum cor_res res, const char *ns, const char *name,
+	enum cor_patch_type type, const char *text) {
+	struct outcome o;
+	struct cor_op *op = make(&o, COR_VERB_PATCH, res, ns, name);
+	op->patch_type = type;
+	op->patch = cor_str_c(text);
+	run(rig, op);
+	return o;
+}
+
+static struct outcome delete(struct rig *rig, enum cor_res res, const char *ns, const char *name,
+	enum cor_propagation p) {
+	struct outcome o;
+	struct cor_op *op = make(&o, COR_VERB_DELETE, res, ns, name);
+	op->propagation = p;
+	run(rig, op);
+	return o;
+}
+
+#define has(o, text) assert_non_null(strstr((o).json, text))
+
+static void test_create_errors(void **state) {
+	static const struct {
+		enum cor_res res;
+		const char *ns, *json;
+		int status;
+		const char *message;
+	} cases[] = {
+		{ COR_RES_CONFIGMAPS, "default", "{\"metadata\":{}}", COR_E_INVALID,
+			"ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required" },
+		{ COR_RES_CONFIGMAPS, "gone", "{\"metadata\":{\"name\":\"a\"}}", COR_E_NOT_FOUND,
+			"namespaces \"gone\" not found" },
+		{ COR_RES_CONFIGMAPS, "default", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"other\"}}",
+			COR_E_PARSE, "the namespace of the provided object does not match the namespace sent on "
+			"the request" },
+		{ COR_RES_CONFIGMAPS, "default", "{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"1\"}}",
+			COR_E_INTERNAL, "resourceVersion should not be set on objects to be created" },
+		{ COR_RES_NAMESPACES, "", "{\"metadata\":{\"name\":\"default\"}}", COR_E_EXISTS,
+			"namespaces \"default\" already exists" },
+	};
+	for (size_t i = 0; i < cor_countof(cases); i++) {
+		struct outcome o = create(*state, cases[i].res, cases[i].ns, cases[i].json);
+		assert_string_equal(o.message, cases[i].message);
+		assert_int_equal(o.status, cases[i].status);
+	}
+}
+
+static void test_generate_name(void **state) {
+	struct outcome a = create(*state, COR_RES_CONFIGMAPS, "default", "{\"metadata\":{\"generateName\":\"x-\"}}");
+	struct outcome b = create(*state, COR_RES_CONFIGMAPS, "default", "{\"metadata\":{\"generateName\":\"x-\"}}");
+	assert_int_equal(a.status, 0);
+	assert_int_equal(a.http, 201);
+	has(a, "\"name\":\"x-");
+	assert_string_not_equal(a.json, b.json);
+}
+
+static void test_update_rules(void **state) {
+	struct rig *rig = *state;
+	struct outcome first = create(rig, COR_RES_CONFIGMAPS, "default",
+		"{\"metadata\":{\"name\":\"u\"},\"data\":{\"a\":\"1\"}}");
+	assert_int_equal(first.status, 0);
+	uint64_t rev = cor_store_rev(cor_registry_store(rig->r));
+	/* The same again: nothing is written. */
+	struct outcome same = update(rig, COR_RES_CONFIGMAPS, "default", "u",
+		"{\"metadata\":{\"name\":\"u\"},\"data\":{\"a\":\"1\"}}");
+	assert_int_equal(same.status, 0);
+	assert_string_equal(same.json, first.json);
+	assert_int_equal(cor_store_rev(cor_registry_store(rig->r)), rev);
+	struct outcome stale = update(rig, COR_RES_CONFIGMAPS, "default", "u",
+		"{\"metadata\":{\"name\":\"u\",\"resourceVersion\":\"1\"},\"data\":{\"a\":\"2\"}}");
+	assert_int_equal(stale.status, COR_E_CONFLICT);
+	assert_string_equal(stale.message, "Operation cannot be fulfilled on configmaps \"u\": the object has "
+		"been modified; please apply your changes to the latest version and try again");
+	struct outcome uid = update(rig, COR_RES_CONFIGMAPS, "default", "u",
+		"{\"metadata\":{\"name\":\"u\",\"uid\":\"other\"}}");
+	assert_int_equal(uid.status, COR_E_CONFLICT);
+	assert_non_null(strstr(uid.message, "Precondition failed: UID in precondition: other"));
+	struct outcome name = update(rig, COR_RES_CONFIGMAPS, "default", "u", "{\"metadata\":{\"name\":\"v\"}}");
+	assert_int_equal(name.status, COR_E_PARSE);
+	struct outcome none = update(rig, COR_RES_CONFIGMAPS, "default", "w", "{\"metadata\":{\"name\":\"w\"}}");
+	assert_int_equal(none.status, COR_E_NOT_FOUND);
+	/* A Lease may be created so. */
+	struct outcome lease = update(rig, COR_RES_LEASES, "default", "l", "{\"metadata\":{\"name\":\"l\"}}");
+	assert_int_equal(lease.status, 0);
+	assert_int_equal(lease.http, 201);
+}
+
+static const char deployment[] = "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"replicas\":2,\"selector\":{"
+	"\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{"
+	"\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}},\"status\":{\"replicas\":9}}";
+
+static void test_generation_and_status(void **state) {
+	struct rig *rig = *state;
+	struct outcome o = create(rig, COR_RES_DEPLOYMENTS, "default", deployment);
+	assert_int_equal(o.status, 0);
+	has(o, "\"generation\":1,");
+	has(o, "\"status\":{}");        /* not the client's to set */
+	o = patch(rig, COR_RES_DEPLOYMENTS, "default", "d", COR_PATCH_MERGE,
+		"{\"metadata\":{\"labels\":{\"x\":\"y\"}},\"status\":{\"replicas\":3}}");
+	has(o, "\"generation\":1,");
+	has(o, "\"status\":{}");
+	o = patch(rig, COR_RES_DEPLOYMENTS, "default", "d", COR_PATCH_STRATEGIC,
+		"{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"e\",\"image\":\"j\"}]}}}}");
+	assert_int_equal(o.status, 0);
+	has(o, "\"generation\":2,");
+	has(o, "\"name\":\"c\"");       /* merged by name, not replaced */
+	struct cor_op *op = make(&o, COR_VERB_PATCH, COR_RES_DEPLOYMENTS, "default", "d");
+	op->subresource = COR_STR("status");
+	op->patch_type = COR_PATCH_MERGE;
+	op->patch = COR_STR("{\"spec\":{\"replicas\":7},\"status\":{\"replicas\":2}}");
+	run(rig, op);
+	assert_int_equal(o.status, 0);
+	has(o, "\"generation\":2,");
+	has(o, "\"spec\":{\"replicas\":2,");
+	has(o, "\"status\":{\"replicas\":2}");
+}
+
+static void test_scale(void **state) {
+	struct rig *rig = *state;
+	struct outcome o = create(rig, COR_RES_DEPLOYMENTS, "default", deployment);
+	struct cor_op *op = make(&o, COR_VERB_PATCH, COR_RES_DEPLOYMENTS, "default", "d");
+	op->subresource = COR_STR("scale");
+	op->patch_type = COR_PATCH_MERGE;
+	op->patch = COR_STR("{\"spec\":{\"replicas\":5}}");
+	run(rig, op);
+	assert_int_equal(o.status, 0);
+	has(o, "\"kind\":\"Scale\"");
+	has(o, "\"spec\":{\"replicas\":5}");
+	has(o, "\"selector\":\"a=b\"");
+	op = make(&o, COR_VERB_PATCH, COR_RES_DEPLOYMENTS, "default", "d");
+	op->subresource = COR_STR("scale");
+	op->patch_type = COR_PATCH_MERGE;
+	op->patch = COR_STR("{\"spec\":{\"replicas\":-1}}");
+	run(rig, op);
+	assert_int_equal(o.status, COR_E_INVALID);
+	assert_string_equal(o.message, "Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: "
+		"must be greater than or equal to 0");
+}
+
+static void test_finalizers(void **state) {
+	struct rig *rig = *state;
+	struct outcome o = create(rig, COR_RES_CONFIGMAPS, "default",
+		"{\"metadata\":{\"name\":\"f\",\"finalizers\":[\"a.b/c\"]}}");
+	o = delete(rig, COR_RES_CONFIGMAPS, "default", "f", COR_PROPAGATION_DEFAULT);
+	assert_int_equal(o.status, 0);
+	assert_false(o.removed);
+	has(o, "\"deletionGracePeriodSeconds\":0");
+	o = patch(rig, COR_RES_CONFIGMAPS, "default", "f", COR_PATCH_MERGE,
+		"{\"metadata\":{\"finalizers\":[\"a.b/c\",\"d.e/f\"]}}");
+	assert_int_equal(o.status, COR_E_INVALID);      /* none may come any more */
+	o = patch(rig, COR_RES_CONFIGMAPS, "default", "f", COR_PATCH_MERGE,
+		"{\"metadata\":{\"finalizers\":null}}");
+	assert_int_equal(o.status, 0);
+	assert_true(o.removed);
+	assert_null(cor_store_get(cor_registry_store(rig->r), COR_RES_CONFIGMAPS, COR_STR("default"),
+		COR_STR("f")));
+}
+
+static void test_propagation(void **state) {
+	struct rig *rig = *state;
+	static const struct {
+		enum cor_propagation p;
+		const char *finalizer;
+	} cases[] = {
+		{ COR_PROPAGATION_ORPHAN, "\"finalizers\":[\"orphan\"]" },
+		{ COR_PROPAGATION_FOREGROUND, "\"finalizers\":[\"foregroundDeletion\"]" },
+		{ COR_PROPAGATION_BACKGROUND, NULL },
+		{ COR_PROPAGATION_DEFAULT, NULL },
+	};
+	for (size_t i = 0; i < cor_countof(cases); i++) {
+		struct outcome o = create(rig, COR_RES_DEPLOYMENTS, "default", deployment);
+		assert_int_equal(o.status, 0);
+		o = delete(rig, COR_RES_DEPLOYMENTS, "default", "d", cases[i].p);
+		assert_int_equal(o.removed, cases[i].finalizer == NULL);
+		if (cases[i].finalizer) {
+			has(o, cases[i].finalizer);
+			o = patch(rig, COR_RES_DEPLOYMENTS, "default", "d", COR_PATCH_MERGE,
+				"{\"metadata\":{\"finalizers\":null}}");
+			assert_true(o.removed);
+		} else {
+			has(o, "\"status\":\"Success\"");
+		}
+	}
+}
+
+static void test_namespace_deletion(void **state) {
+	struct rig *rig = *state;
+	struct outcome o = create(rig, COR_RES_NAMESPACES, "", "{\"metadata\":{\"name\":\"n\"}}");
+	assert_int_equal(o.status, 0);
+	o = delete(rig, COR_RES_NAMESPACES, "", "n", COR_PROPAGATION_DEFAULT);
+	assert_false(o.removed);
+	has(o, "\"phase\":\"Terminating\"");
+	o = create(rig, COR_RES_CONFIGMAPS, "n", "{\"metadata\":{\"name\":\"late\"}}");
+	assert_int_equal(o.status, COR_E_FORBIDDEN);
+	struct cor_op *op = make(&o, COR_VERB_UPDATE, COR_RES_NAMESPACES, "", "n");
+	op->subresource = COR_STR("finalize");
+	decode(op, "{\"metadata\":{\"name\":\"n\"}}");
+	run(rig, op);
+	assert_true(o.removed);
+}
+
+static void test_dry_run(void **state) {
+	struct rig *rig = *state;
+	struct outcome o;
+	struct cor_op *op = make(&o, COR_VERB_CREATE, COR_RES_CONFIGMAPS, "default", "");
+	uint64_t rev = cor_store_rev(cor_registry_store(rig->r));
+	op->dry_run = true;
+	decode(op, "{\"metadata\":{\"name\":\"dry\"}}");
+	run(rig, op);
+	assert_int_equal(o.status, 0);
+	has(o, "\"name\":\"dry\"");
+	assert_null(strstr(o.json, "resourceVersion"));
+	assert_int_equal(cor_store_rev(cor_registry_store(rig->r)), rev);
+}
+
+static void test_strict_patch(void **state) {
+	struct rig *rig = *state;
+	struct outcome o = create(rig, COR_RES_CONFIGMAPS, "default", "{\"metadata\":{\"name\":\"s\"}}");
+	static const enum cor_validation modes[] = {
+		COR_VALIDATION_WARN, COR_VALIDATION_STRICT, COR_VALIDATION_IGNORE,
+	};
+	for (size_t i = 0; i < cor_countof(modes); i++) {
+		struct cor_op *op = make(&o, COR_VERB_PATCH, COR_RES_CONFIGMAPS, "default", "s");
+		op->validation = modes[i];
+		op->patch_type = COR_PATCH_MERGE;
+		op->patch = COR_STR("{\"spec\":{\"x\":1}}");
+		run(rig, op);
+		assert_int_equal(o.status, modes[i] == COR_VALIDATION_STRICT ? COR_E_INVALID : 0);
+		assert_int_equal(o.warnings, modes[i] == COR_VALIDATION_WARN ? 1 : 0);
+	}
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_create_errors), TEST(test_generate_name), TEST(test_update_rules),
+		TEST(test_generation_and_status), TEST(test_scale), TEST(test_finalizers),
+		TEST(test_propagation), TEST(test_namespace_deletion), TEST(test_dry_run),
+		TEST(test_strict_patch),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
