@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "gen/core_v1.h"
 
 enum cor_ctr_kind { COR_CTR_INIT, COR_CTR_REGULAR, COR_CTR_EPHEMERAL };
