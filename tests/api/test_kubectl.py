@@ -135,3 +135,34 @@ def test_bad_input_is_named(cluster):
     err = cluster.kubectl("apply", "--validate=false", "-f", "-", input='{"apiVersion":"v1","kind":"NoSuchKind","metadata":{"name":"x"}}',
                           fail=True)
     assert "NoSuchKind" in err
+
+
+HEADERS = {
+    "pods": "NAME READY STATUS RESTARTS AGE IP NODE NOMINATED-NODE READINESS-GATES",
+    "statefulsets": "NAME READY AGE CONTAINERS IMAGES",
+    "deployments": "NAME READY UP-TO-DATE AVAILABLE AGE CONTAINERS IMAGES SELECTOR",
+    "replicasets": "NAME DESIRED CURRENT READY AGE CONTAINERS IMAGES SELECTOR",
+    "services": "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE SELECTOR",
+    "pvc": "NAME STATUS VOLUME CAPACITY ACCESS-MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE VOLUMEMODE",
+    "storageclasses": "NAME PROVISIONER RECLAIMPOLICY VOLUMEBINDINGMODE ALLOWVOLUMEEXPANSION AGE",
+    "namespaces": "NAME STATUS AGE",
+    "configmaps": "NAME DATA AGE",
+}
+
+
+def test_tables_have_the_columns_people_know(cluster):
+    cluster.kubectl("apply", "--validate=false", "-f", "-", input=STATEFULSET.replace("NAME", "shown"))
+    cluster.kubectl("apply", "--validate=false", "-f", "-", input=DEPLOYMENT.replace("NAME", "shown-d"))
+    cluster.wait("claim", lambda: "data-shown-0" in cluster.kubectl("get", "pvc", "-o", "name"))
+    cluster.wait("pods", lambda: "shown-d-" in cluster.kubectl("get", "pods", "-o", "name"))
+    for kind, header in HEADERS.items():
+        first = cluster.kubectl("get", kind, "-o", "wide").splitlines()[0]
+        for two in ("ACCESS MODES", "NOMINATED NODE", "READINESS GATES"):
+            first = first.replace(two, two.replace(" ", "-"))
+        assert " ".join(first.split()) == header
+    row = next(l for l in cluster.kubectl("get", "pods").splitlines() if l.startswith("shown-0"))
+    assert row.split()[1:4] == ["0/1", "Pending", "0"]
+    assert "standard (default)" in cluster.kubectl("get", "sc")
+    claim = next(l for l in cluster.kubectl("get", "pvc").splitlines() if l.startswith("data-shown-0"))
+    assert "Pending" in claim and "<unset>" in claim
+    assert "10.96.0.10" in cluster.kubectl("get", "svc", "-n", "kube-system")
