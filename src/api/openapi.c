@@ -94,7 +94,7 @@ static void hash_of(const struct cor_buf *b, char out[HASH_MAX]) {
 	out[HASH_MAX - 1] = '\0';
 }
 
-static void reply(struct cor_http_req *req, const struct cor_buf *b, const char *hash) {
+static void reply(struct cor_http_req *req, const char *type, const struct cor_buf *b, const char *hash) {
 	char etag[HASH_MAX + 2];
 	int n = snprintf(etag, sizeof(etag), "\"%s\"", hash);
 	const struct cor_str *known = cor_http_header(req, "if-none-match");
@@ -104,7 +104,7 @@ static void reply(struct cor_http_req *req, const struct cor_buf *b, const char 
 	if (known && cor_str_eq(*known, tag))
 		cor_http_reply(req, 304, NULL, COR_STR(""));
 	else
-		cor_http_reply(req, 200, "application/json", cor_buf_view(b));
+		cor_http_reply(req, 200, type, cor_buf_view(b));
 }
 
 static void key_of(size_t i, char *out, size_t size) {
@@ -170,7 +170,26 @@ static void serve_v3(struct cor_http_req *req, struct cor_str key) {
 	}
 	if (asked.n)
 		cor_http_set_header(req, "cache-control", COR_STR("public, immutable"));
-	reply(req, &doc, hash);
+	reply(req, "application/json", &doc, hash);
+}
+
+/* The only form that some clients take. */
+static bool wants_proto(const struct cor_http_req *req) {
+	const struct cor_str *accept = cor_http_header(req, "accept");
+	return accept && cor_str_starts(*accept, COR_STR("application/com.github.proto-openapi.spec.v2"));
+}
+
+static void serve_v2(struct cor_http_req *req) {
+	_cleanup_buf_ struct cor_buf doc = COR_BUF_INIT, proto = COR_BUF_INIT;
+	char hash[HASH_MAX];
+	cor_openapi_v2(&doc);
+	if (wants_proto(req) && cor_openapi_v2_proto(cor_buf_view(&doc), &proto)) {
+		hash_of(&proto, hash);
+		reply(req, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", &proto, hash);
+		return;
+	}
+	hash_of(&doc, hash);
+	reply(req, "application/json", &doc, hash);
 }
 
 void cor_openapi_handle(struct cor_registry *r, struct cor_http_req *req) {
@@ -184,11 +203,7 @@ void cor_openapi_handle(struct cor_registry *r, struct cor_http_req *req) {
 	} else if (cor_str_starts(path, v3) && path.p[v3.n] == '/') {
 		serve_v3(req, cor_str_sub(path, v3.n + 1, path.n));
 	} else if (cor_str_eq_c(path, "/openapi/v2")) {
-		_cleanup_buf_ struct cor_buf doc = COR_BUF_INIT;
-		char hash[HASH_MAX];
-		cor_openapi_v2(&doc);
-		hash_of(&doc, hash);
-		reply(req, &doc, hash);
+		serve_v2(req);
 	} else {
 		cor_http_reply(req, 404, "text/plain; charset=utf-8", COR_STR("404 page not found\n"));
 	}

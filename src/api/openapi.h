@@ -21,6 +21,8 @@ enum cor_openapi { COR_OPENAPI_V2, COR_OPENAPI_V3 };
 bool cor_openapi_v3(struct cor_str group, struct cor_str version, struct cor_buf *out);
 /* The one document of v2. */
 void cor_openapi_v2(struct cor_buf *out);
+/* The same as protobuf, from its JSON. */
+bool cor_openapi_v2_proto(struct cor_str json, struct cor_buf *out);
 
 /* ---- for the builders ---- */
 
