@@ -1,31 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-# The few commands that people type; everything else is Meson.
-BUILD ?= build
+# The front door: the few commands that people type. Everything else is Meson and Ninja.
+#
+#   make          builds a release in build/
+#   make deps     installs the Debian packages that are missing (root)
+#   make demo     builds, starts a cluster, deploys examples/visits and shows it (root)
+#   make check    every test (root)
+#   make bench    the benchmarks
+#   make fmt      our C as .clang-format says
+#   make lint     the house rules
+#   make clean    removes the build directories
+BUILD := build
 
-.PHONY: all build deps check bench lint clean
+.PHONY: all deps build-deps demo check bench fmt lint install clean
 
-all: build
-
-$(BUILD)/build.ninja:
-	meson setup $(BUILD) --buildtype=debugoptimized
-
-build: $(BUILD)/build.ninja
+all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 
-# As root: what is missing, from Debian's packages.
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) --buildtype=release -Ddebug=true -Db_sanitize=none
+
 deps:
-	tools/deps.sh check
+	tools/deps.sh build run test
 
-# As root: all tests, on a machine that has nothing but git and make.
-check: deps build
-	tests/run $(BUILD)
+build-deps:
+	tools/deps.sh build run
 
-bench: build
+demo: build-deps
+	$(MAKE) all
+	examples/demo.sh
+
+check: deps
+	tests/run
+
+bench: build-deps
+	$(MAKE) all
+	ninja -C $(BUILD) tests/bench/bench_codec tests/bench/bench_store
 	$(BUILD)/tests/bench/bench_codec
 	$(BUILD)/tests/bench/bench_store
+
+fmt:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 lint:
 	python3 tests/lint/house_rules.py
 
+install: all
+	meson install -C $(BUILD) --no-rebuild
+
 clean:
-	rm -rf $(BUILD)
+	rm -rf build build-check build-asan

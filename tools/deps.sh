@@ -1,20 +1,51 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs from Debian's packages what is missing: to build, to run, and (with "check") to test.
+# Installs the Debian packages that are missing, and nothing when none is.
+#
+#   tools/deps.sh [build] [run] [test]      all three without arguments
 set -eu
-build="gcc libc6-dev make meson ninja-build pkg-config python3 libuv1-dev libssl-dev libnghttp2-dev libwslay-dev
-libsqlite3-dev libyaml-dev libnftables-dev libmnl-dev libknot-dev libarchive-dev libcurl4-openssl-dev libzstd-dev
-zlib1g-dev libcap-ng-dev libseccomp-dev libcmocka-dev libcjson-dev libjansson-dev libjson-c-dev libyajl-dev"
-run="crun conmon iproute2 nftables e2fsprogs util-linux ca-certificates"
-check="python3-pytest python3-kubernetes docker-registry apache2-utils busybox-static curl netcat-openbsd"
-want="$build $run"
-[ "${1:-}" = check ] && want="$want $check"
-missing=""
-for p in $want; do
-	[ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null || true)" = installed ] || missing="$missing $p"
+
+BUILD="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev libssl-dev libnghttp2-dev
+	zlib1g-dev libwslay-dev libyaml-dev libsqlite3-dev libmnl-dev libnftables-dev libknot-dev
+	libarchive-dev libcurl4-openssl-dev libcmocka-dev"
+RUN="crun conmon nftables iproute2 util-linux e2fsprogs ca-certificates"
+TEST="python3-pytest python3-kubernetes python3-yaml docker-registry curl procps"
+
+packages=""
+for group in ${*:-build run test}; do
+	case $group in
+	build) packages="$packages $BUILD" ;;
+	run) packages="$packages $RUN" ;;
+	test) packages="$packages $TEST" ;;
+	*) echo "deps.sh: unknown group '$group': build, run and test exist" >&2; exit 2 ;;
+	esac
 done
-[ -z "$missing" ] && exit 0
-echo "installing:$missing"
-apt-get update -qq
+# Any kubectl will do: a newer one than Debian's is often there already.
+command -v kubectl >/dev/null 2>&1 || packages="$packages kubernetes-client"
+
+missing=""
+for p in $packages; do
+	state=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true)
+	[ "$state" = installed ] || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "deps.sh: these packages are missing, run me as root (sudo make deps):$missing" >&2
+	exit 1
+fi
+echo "Installing Debian packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+# A package may not start its services here: we want the files only.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT INT TERM
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
 # shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
+	apt-get update -qq
+	# shellcheck disable=SC2086
+	apt-get install -y -qq --no-install-recommends $missing
+}
