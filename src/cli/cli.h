@@ -13,7 +13,14 @@ struct cor_command {
 };
 
 int cor_cmd_server(int argc, char **argv);
+int cor_cmd_up(int argc, char **argv);
+int cor_cmd_down(int argc, char **argv);
+int cor_cmd_status(int argc, char **argv);
+int cor_cmd_kubeconfig(int argc, char **argv);
+int cor_cmd_image(int argc, char **argv);
 int cor_cmd_version(int argc, char **argv);
+/* Does this build have the command? */
+bool cor_has_command(const char *name);
 
 /* "v1.36.2+coracle.0.1.0" is what the API and the node report; this is the part behind the plus. */
 #define COR_VERSION "0.1.0"

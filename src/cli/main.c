@@ -7,6 +7,12 @@
 #include "cli/cli.h"
 
 static const struct cor_command commands[] = {
+	{ "up", "[--name NAME] [--data-dir DIR] [--listen ADDR:PORT] [--kubeconfig FILE] [--foreground]",
+		"start a cluster on this machine", cor_cmd_up },
+	{ "down", "[--name NAME] [--data-dir DIR] [--purge]", "stop it and remove what it made", cor_cmd_down },
+	{ "status", "[--name NAME] [--data-dir DIR]", "say whether it runs", cor_cmd_status },
+	{ "image", "[--name NAME] import FILE [--as REF] | list | remove REF", "the images of this node", cor_cmd_image },
+	{ "kubeconfig", "[--name NAME] [--data-dir DIR]", "print the admin's kubeconfig", cor_cmd_kubeconfig },
 	{ "server", "[--data-dir DIR] [--listen ADDR:PORT] [--advertise ADDR]", "run the API server", cor_cmd_server },
 	{ "version", "", "print the version", cor_cmd_version },
 };
@@ -21,6 +27,13 @@ static int usage(FILE *to, int code) {
 int cor_cmd_version(int argc, char **argv) {
 	(void)printf("coracle %s (Kubernetes v1.36)\n", COR_VERSION);
 	return 0;
+}
+
+bool cor_has_command(const char *name) {
+	for (size_t i = 0; i < cor_countof(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return true;
+	return false;
 }
 
 int main(int argc, char **argv) {

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// coracle down, status, kubeconfig: the smaller commands about a cluster of this machine.
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/cluster.h"
+#include "net/pki.h"
+#include "network/pod_net.h"
+#include "network/service_rules.h"
+#include "node/runtime.h"
+
+enum { STOP_S = 90 };
+
+struct common {
+	const char *name, *data_dir;
+	bool purge;
+	struct cor_cluster cluster;
+};
+
+static int read_common(int argc, char **argv, struct common *c, bool purge) {
+	const struct cor_option opts[] = {
+		{ "name", &c->name, NULL }, { "data-dir", &c->data_dir, NULL }, { "purge", NULL, &c->purge },
+	};
+	struct cor_err err = { 0 };
+	int words = 0;
+	c->name = "default";
+	if (cor_options(argc, argv, opts, purge ? 3 : 2, &words, &err) < 0 || words > 0) {
+		(void)fprintf(stderr, "coracle %s: %s\n", argv[0], words > 0 ? "unexpected argument" : err.message);
+		return 2;
+	}
+	if (cor_cluster_init(&c->cluster, c->name, c->data_dir, &err) < 0) {
+		(void)fprintf(stderr, "coracle %s: %s\n", argv[0], err.message);
+		return 2;
+	}
+	return 0;
+}
+
+/* ---- down ---- */
+
+static int stop_supervisor(const struct cor_cluster *c, struct cor_err *err) {
+	pid_t pid = cor_cluster_pid(c);
+	if (pid <= 0)
+		return 0;
+	if (kill(pid, SIGTERM) < 0)
+		return cor_fail_errno(err, errno, "cannot stop pid %d", (int)pid);
+	for (int i = 0; i < STOP_S * 100; i++) {
+		if (cor_cluster_pid(c) == 0)
+			return 0;
+		(void)poll(NULL, 0, 10);
+	}
+	return cor_fail(err, COR_E_TIMEOUT, "pid %d does not stop", (int)pid);
+}
+
+/* Everything mounted below dir, deepest first. */
+static void unmount_below(const char *dir) {
+	for (int round = 0; round < 16; round++) {
+		FILE *f = fopen("/proc/self/mountinfo", "re");
+		char line[4096], deepest[4096] = "";
+		if (!f)
+			return;
+		while (fgets(line, sizeof(line), f)) {
+			char at[4096];
+			if (sscanf(line, "%*s %*s %*s %*s %4095s", at) != 1 || strncmp(at, dir, strlen(dir)) != 0 ||
+			    at[strlen(dir)] != '/')
+				continue;
+			if (umount2(at, MNT_DETACH) == 0)
+				(void)snprintf(deepest, sizeof(deepest), "%s", at);
+		}
+		(void)fclose(f);
+		if (!deepest[0])
+			return;
+	}
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+static int clean(const struct common *c, struct cor_err *err) {
+	_cleanup_free_ char *node = cor_asprintf("%s/node", c->cluster.data_dir);
+	int r = cor_runtime_conmon_clean(c->cluster.name, node, c->cluster.run_dir, err);
+	if (r >= 0)
+		r = cor_pod_net_remove_all(c->cluster.name, c->cluster.run_dir, err);
+	if (r >= 0)
+		r = cor_svc_rules_remove_all(c->cluster.name, err);
+	unmount_below(c->cluster.data_dir);
+	unmount_below(c->cluster.run_dir);
+	(void)nftw(c->cluster.run_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (r >= 0 && c->purge)
+		(void)nftw(c->cluster.data_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	return r;
+}
+
+int cor_cmd_down(int argc, char **argv) {
+	struct common c = { 0 };
+	struct cor_err err = { 0 };
+	int r = read_common(argc, argv, &c, true);
+	if (r != 0)
+		return r;
+	if (geteuid() != 0) {
+		(void)fprintf(stderr, "coracle down: must be root; try sudo coracle down\n");
+		return 1;
+	}
+	if (stop_supervisor(&c.cluster, &err) < 0 || clean(&c, &err) < 0) {
+		(void)fprintf(stderr, "coracle down: %s\n", err.message);
+		return 1;
+	}
+	(void)printf("cluster %s is down%s.\n", c.cluster.name, c.purge ? ", its data removed" : "");
+	cor_cluster_fini(&c.cluster);
+	return 0;
+}
+
+/* ---- status, kubeconfig ---- */
+
+int cor_cmd_status(int argc, char **argv) {
+	struct common c = { 0 };
+	int r = read_common(argc, argv, &c, false);
+	if (r != 0)
+		return r;
+	pid_t pid = cor_cluster_pid(&c.cluster);
+	if (pid > 0)
+		(void)printf("cluster %s runs (supervisor pid %d), data in %s\n", c.cluster.name, (int)pid, c.cluster.data_dir);
+	else
+		(void)printf("cluster %s does not run\n", c.cluster.name);
+	cor_cluster_fini(&c.cluster);
+	return pid > 0 ? 0 : 1;
+}
+
+int cor_cmd_kubeconfig(int argc, char **argv) {
+	struct common c = { 0 };
+	struct cor_err err = { 0 };
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	int r = read_common(argc, argv, &c, false);
+	if (r != 0)
+		return r;
+	_cleanup_free_ char *path = cor_asprintf("%s/server/pki/admin.kubeconfig", c.cluster.data_dir);
+	if (cor_pki_read_file(path, &b, &err) < 0) {
+		(void)fprintf(stderr, "coracle kubeconfig: %s; was cluster %s ever up?\n", err.message, c.cluster.name);
+		return 1;
+	}
+	(void)fwrite(b.p, 1, b.n, stdout);
+	cor_cluster_fini(&c.cluster);
+	return 0;
+}

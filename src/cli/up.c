@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+// coracle up: starts the supervisor of a cluster and returns when the API serves. The supervisor starts
+// the processes, starts one again that died (at once, then with a growing pause), and on SIGTERM stops
+// them in the reverse order. Containers do not depend on it.
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/cluster.h"
+#include "net/pki.h"
+
+enum { CHILDREN_MAX = 2, ARGS_MAX = 24, PAUSE_MAX_S = 30, STEADY_S = 10, STOP_S = 40 };
+
+struct child {
+	const char *name;
+	const char *argv[ARGS_MAX];
+	pid_t pid;
+	time_t started, not_before;
+	unsigned pause_s;
+};
+
+struct up {
+	struct cor_cluster cluster;
+	const char *name, *data_dir, *listen, *kubeconfig;
+	bool foreground;
+	char advertise[INET_ADDRSTRLEN];
+	char hostname[256];
+	struct child children[CHILDREN_MAX];
+	size_t n;
+	int ready_fd;                   /* to whoever started us; closed once the API serves */
+};
+
+static time_t now_s(void) {
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+/* The first address that is not loopback; the machine may have none. */
+static void find_address(struct up *u) {
+	struct ifaddrs *all = NULL;
+	(void)snprintf(u->advertise, sizeof(u->advertise), "127.0.0.1");
+	if (getifaddrs(&all) < 0)
+		return;
+	for (struct ifaddrs *i = all; i; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) ||
+		    !(i->ifa_flags & IFF_UP))
+			continue;
+		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)i->ifa_addr;
+		if (inet_ntop(AF_INET, &in->sin_addr, u->advertise, sizeof(u->advertise)))
+			break;
+	}
+	freeifaddrs(all);
+}
+
+/* ---- children ---- */
+
+static int start_child(struct up *u, struct child *c) {
+	pid_t pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		sigset_t none;
+		(void)sigemptyset(&none);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL);
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+		execv("/proc/self/exe", (char *const *)(uintptr_t)c->argv);
+		_exit(127);
+	}
+	c->pid = pid;
+	c->started = now_s();
+	cor_info("%s started, pid %d", c->name, (int)pid);
+	if (u->ready_fd >= 0 && c == &u->children[0]) {
+		(void)close(u->ready_fd);       /* the server tells; its end is the one that counts */
+		u->ready_fd = -1;
+	}
+	return 0;
+}
+
+static void child_died(struct child *c, int status) {
+	time_t now = now_s();
+	cor_warn("%s ended (%s %d); starting it again", c->name, WIFSIGNALED(status) ? "signal" : "exit code",
+		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	if (now - c->started >= STEADY_S)
+		c->pause_s = 0;
+	c->not_before = now + (time_t)c->pause_s;
+	c->pause_s = c->pause_s == 0 ? 1 : c->pause_s * 2 < PAUSE_MAX_S ? c->pause_s * 2 : PAUSE_MAX_S;
+	c->pid = 0;
+}
+
+static void reap(struct up *u) {
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (size_t i = 0; i < u->n; i++)
+			if (u->children[i].pid == pid)
+				child_died(&u->children[i], status);
+}
+
+static void stop_child(struct child *c) {
+	int status;
+	if (c->pid <= 0)
+		return;
+	(void)kill(c->pid, SIGTERM);
+	for (int i = 0; i < STOP_S * 100; i++) {
+		if (waitpid(c->pid, &status, WNOHANG) == c->pid)
+			return;
+		(void)poll(NULL, 0, 10);
+	}
+	(void)kill(c->pid, SIGKILL);
+	(void)waitpid(c->pid, &status, 0);
+}
+
+static int supervise(struct up *u) {
+	sigset_t set;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	_cleanup_close_ int sig = signalfd(-1, &set, SFD_CLOEXEC);
+	for (;;) {
+		int wait_ms = -1;
+		for (size_t i = 0; i < u->n; i++) {
+			struct child *c = &u->children[i];
+			time_t left = c->not_before - now_s();
+			if (c->pid == 0 && left <= 0 && start_child(u, c) < 0)
+				left = 1;
+			if (c->pid == 0 && (wait_ms < 0 || left * 1000 < wait_ms))
+				wait_ms = (int)(left > 0 ? left : 1) * 1000;
+		}
+		struct pollfd p = { .fd = sig, .events = POLLIN };
+		struct signalfd_siginfo info;
+		if (poll(&p, 1, wait_ms) <= 0 || read(sig, &info, sizeof(info)) != (ssize_t)sizeof(info))
+			continue;
+		if (info.ssi_signo == SIGCHLD) {
+			reap(u);
+			continue;
+		}
+		cor_info("stopping");
+		for (size_t i = u->n; i-- > 0;)
+			stop_child(&u->children[i]);
+		return 0;
+	}
+}
+
+/* ---- what is started ---- */
+
+static void describe(struct up *u, int ready_write) {
+	struct child *s = &u->children[u->n++];
+	char *server_dir = cor_asprintf("%s/server", u->cluster.data_dir);
+	s->name = "server";
+	const char *argv[] = {
+		"coracle", "server", "--data-dir", server_dir, "--listen", u->listen, "--advertise", u->advertise,
+		"--node-name", u->hostname, "--uid", cor_asprintf("%d", COR_CLUSTER_UID), "--ready-fd",
+		cor_asprintf("%d", ready_write), NULL,
+	};
+	memcpy(s->argv, argv, sizeof(argv));
+	if (!cor_has_command("node"))
+		return;
+	struct child *n = &u->children[u->n++];
+	n->name = "node";
+	const char *node_argv[] = {
+		"coracle", "node", "--kubeconfig", cor_asprintf("%s/pki/node.kubeconfig", server_dir), "--pki-dir",
+		cor_asprintf("%s/pki", server_dir), "--data-dir", cor_asprintf("%s/node", u->cluster.data_dir), "--run-dir",
+		u->cluster.run_dir, "--cluster", u->cluster.name, "--name", u->hostname, "--address", u->advertise, NULL,
+	};
+	memcpy(n->argv, node_argv, sizeof(node_argv));
+}
+
+static int prepare(struct up *u, struct cor_err *err) {
+	_cleanup_free_ char *server = cor_asprintf("%s/server", u->cluster.data_dir);
+	int r = cor_make_dirs(u->cluster.run_dir, 0755, err);
+	if (r >= 0)
+		r = cor_make_dirs(server, 0700, err);
+	if (r >= 0 && chown(server, COR_CLUSTER_UID, COR_CLUSTER_UID) < 0)
+		r = cor_fail_errno(err, errno, "%s", server);
+	if (gethostname(u->hostname, sizeof(u->hostname) - 1) < 0)
+		(void)snprintf(u->hostname, sizeof(u->hostname), "node");
+	find_address(u);
+	return r;
+}
+
+static void to_background(struct up *u) {
+	_cleanup_free_ char *log = cor_asprintf("%s/log", u->cluster.data_dir);
+	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	(void)setsid();
+	if (fd >= 0) {
+		(void)dup2(fd, 1);
+		(void)dup2(fd, 2);
+		(void)close(fd);
+	}
+	if (null >= 0) {
+		(void)dup2(null, 0);
+		(void)close(null);
+	}
+}
+
+/* ---- the front ---- */
+
+/* The admin's kubeconfig for the person behind sudo: mode 0600, theirs. */
+static int give_kubeconfig(struct up *u, struct cor_err *err) {
+	_cleanup_free_ char *from = cor_asprintf("%s/server/pki/admin.kubeconfig", u->cluster.data_dir);
+	_cleanup_free_ char *path = u->kubeconfig ? cor_strdup(u->kubeconfig)
+		: cor_asprintf("%s/kubeconfig", u->cluster.data_dir);
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	int r = cor_pki_read_file(from, &b, err);
+	if (r >= 0)
+		r = cor_pki_write_file(path, cor_buf_view(&b), 0600, err);
+	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
+	if (r >= 0 && uid && gid && chown(path, (uid_t)atoi(uid), (gid_t)atoi(gid)) < 0)
+		r = cor_fail_errno(err, errno, "%s", path);
+	/* The directory is 0755; only what is in it is closed. */
+	if (r >= 0)
+		(void)printf("cluster %s is up.\n  export KUBECONFIG=%s\n", u->cluster.name, path);
+	return r;
+}
+
+static int wait_ready(struct up *u, int fd, struct cor_err *err) {
+	char line[200];
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t n = poll(&p, 1, 30000) > 0 ? read(fd, line, sizeof(line) - 1) : -1;
+	if (n <= 0)
+		return cor_fail(err, COR_E_TIMEOUT, "the server did not start; see %s/log", u->cluster.data_dir);
+	return 0;
+}
+
+static int run(struct up *u, struct cor_err *err) {
+	int lock = -1, ready[2];
+	int r = prepare(u, err);
+	if (r < 0)
+		return r;
+	if (cor_cluster_pid(&u->cluster) > 0)
+		return give_kubeconfig(u, err);
+	if (pipe(ready) < 0)
+		return cor_fail_errno(err, errno, "pipe");
+	describe(u, ready[1]);
+	u->ready_fd = ready[1];
+	pid_t pid = u->foreground ? 0 : fork();
+	if (pid < 0)
+		return cor_fail_errno(err, errno, "fork");
+	if (pid > 0) {
+		(void)close(ready[1]);
+		r = wait_ready(u, ready[0], err);
+		return r < 0 ? r : give_kubeconfig(u, err);
+	}
+	(void)close(ready[0]);
+	if (!u->foreground)
+		to_background(u);
+	cor_log_init("up", COR_LOG_INFO);
+	r = cor_cluster_lock(&u->cluster, &lock, err);
+	if (r < 0) {
+		cor_error("%s", err->message);
+		exit(1);
+	}
+	exit(supervise(u));
+}
+
+int cor_cmd_up(int argc, char **argv) {
+	struct up u = { .name = "default", .listen = "0.0.0.0:6443", .ready_fd = -1 };
+	const struct cor_option opts[] = {
+		{ "name", &u.name, NULL }, { "data-dir", &u.data_dir, NULL }, { "listen", &u.listen, NULL },
+		{ "kubeconfig", &u.kubeconfig, NULL }, { "foreground", NULL, &u.foreground },
+	};
+	struct cor_err err = { 0 };
+	int words = 0;
+	if (cor_options(argc, argv, opts, cor_countof(opts), &words, &err) < 0 || words > 0) {
+		(void)fprintf(stderr, "coracle up: %s\n", words > 0 ? "unexpected argument" : err.message);
+		return 2;
+	}
+	if (geteuid() != 0) {
+		(void)fprintf(stderr, "coracle up: must be root; try sudo coracle up\n");
+		return 1;
+	}
+	if (cor_cluster_init(&u.cluster, u.name, u.data_dir, &err) < 0 || run(&u, &err) < 0) {
+		(void)fprintf(stderr, "coracle up: %s\n", err.message);
+		return 1;
+	}
+	return 0;
+}
