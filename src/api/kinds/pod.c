@@ -316,12 +316,24 @@ static void fields(struct cor_arena *a, const void *obj, struct cor_strmap *ret)
 	cor_kind_fields(a, ret, values, cor_countof(values));
 }
 
+static void validate(struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *e) {
+	cor_podspec_validate(e, COR_ROOT("spec"), &((const struct core_v1_Pod *)obj)->spec, true, NULL, 0);
+}
+
+static void validate_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
+	struct cor_field_errors *e) {
+	cor_podspec_validate_update(ctx, e, &((const struct core_v1_Pod *)obj)->spec,
+		&((const struct core_v1_Pod *)old)->spec);
+}
+
 const struct cor_kind_ops cor_kind_pod = {
 	.res = COR_RES_PODS,
 	.flags = COR_KIND_GRACEFUL | COR_KIND_DELETE_RETURNS_OBJECT | COR_KIND_GENERATION,
 	.defaults = defaults,
 	.admit = admit,
 	.prepare_create = prepare_create,
+	.validate = validate,
+	.validate_update = validate_update,
 	.prepare_status = prepare_status,
 	.fields = fields,
 	.field_labels = field_labels,

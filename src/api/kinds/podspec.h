@@ -11,6 +11,13 @@ void cor_podspec_defaults(struct cor_arena *a, struct core_v1_PodSpec *spec);
 /* Of a PersistentVolumeClaim or a claim template. */
 void cor_claim_spec_defaults(struct core_v1_PersistentVolumeClaimSpec *spec);
 
+/* Field errors of a spec at path. claims: names of claim templates, which count as volumes. */
+void cor_podspec_validate(struct cor_field_errors *e, const struct cor_fpath *path,
+	const struct core_v1_PodSpec *spec, bool pod, const struct cor_str *claims, size_t n_claims);
+/* What a pod's spec may not change. */
+void cor_podspec_validate_update(struct cor_kind_ctx *ctx, struct cor_field_errors *e,
+	const struct core_v1_PodSpec *now, const struct core_v1_PodSpec *old);
+
 /* Small writers for defaults: set *field when it is absent. */
 static inline void cor_default_str(struct cor_str *field, const char *text) {
 	if (field->n == 0)

@@ -3,6 +3,7 @@
 // ReplicationController (facts/kinds.md 4.2, 9).
 #include "api/kinds/kinds.h"
 #include "api/kinds/podspec.h"
+#include "api/kinds/workloads.h"
 #include "gen/apps_v1.h"
 
 static void template(struct cor_kind_ctx *ctx, struct core_v1_PodTemplateSpec *t) {
@@ -46,6 +47,8 @@ const struct cor_kind_ops cor_kind_statefulset = {
 	.res = COR_RES_STATEFULSETS,
 	.flags = COR_KIND_GENERATION,
 	.defaults = statefulset_defaults,
+	.validate = cor_statefulset_validate,
+	.validate_update = cor_statefulset_validate_update,
 };
 
 /* ---- Deployment ---- */
@@ -77,6 +80,8 @@ const struct cor_kind_ops cor_kind_deployment = {
 	.res = COR_RES_DEPLOYMENTS,
 	.flags = COR_KIND_GENERATION,
 	.defaults = deployment_defaults,
+	.validate = cor_deployment_validate,
+	.validate_update = cor_deployment_validate_update,
 };
 
 /* ---- ReplicaSet, ReplicationController ---- */
@@ -91,6 +96,8 @@ const struct cor_kind_ops cor_kind_replicaset = {
 	.res = COR_RES_REPLICASETS,
 	.flags = COR_KIND_GENERATION,
 	.defaults = replicaset_defaults,
+	.validate = cor_replicaset_validate,
+	.validate_update = cor_replicaset_validate_update,
 };
 
 static void rc_defaults(struct cor_kind_ctx *ctx, void *obj) {
