@@ -23,9 +23,10 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/cluster.h"
+#include "cli/wait_node.h"
 #include "net/pki.h"
 
-enum { CHILDREN_MAX = 2, ARGS_MAX = 24, PAUSE_MAX_S = 30, STEADY_S = 10, STOP_S = 40 };
+enum { CHILDREN_MAX = 2, ARGS_MAX = 24, PAUSE_MAX_S = 30, STEADY_S = 10, STOP_S = 40, START_S = 30 };
 
 struct child {
 	const char *name;
@@ -233,12 +234,20 @@ static int give_kubeconfig(struct up *u, struct cor_err *err) {
 	return r;
 }
 
+/* The server's line on fd is its URL; then the node, when this build has one. */
 static int wait_ready(struct up *u, int fd, struct cor_err *err) {
 	char line[200];
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	ssize_t n = poll(&p, 1, 30000) > 0 ? read(fd, line, sizeof(line) - 1) : -1;
+	ssize_t n = poll(&p, 1, START_S * 1000) > 0 ? read(fd, line, sizeof(line) - 1) : -1;
 	if (n <= 0)
 		return cor_fail(err, COR_E_TIMEOUT, "the server did not start; see %s/log", u->cluster.data_dir);
+	if (!cor_has_command("node"))
+		return 0;
+	line[n] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	_cleanup_free_ char *pki = cor_asprintf("%s/server/pki", u->cluster.data_dir);
+	if (cor_wait_node(line, pki, u->hostname, START_S * COR_SECOND, err) < 0)
+		return cor_wrap(err, "the API serves, see %s/log", u->cluster.data_dir);
 	return 0;
 }
 

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Follows one Node by a watch until its Ready condition is True. The loop, the client and the informer
+// live during this one call only.
+#include "cli/wait_node.h"
+
+#include <uv.h>
+
+#include "base/arena.h"
+#include "base/world.h"
+#include "codec/codec.h"
+#include "gen/core_v1.h"
+#include "net/api_client.h"
+#include "net/pki.h"
+
+struct wait {
+	uv_loop_t loop;
+	struct cor_world *world;
+	struct cor_api *api;
+	struct cor_informer *informer;
+	struct cor_timer limit;
+	bool ready;
+	struct cor_err trouble;         /* the last one, for the message when time is up */
+};
+
+static bool node_ready(struct cor_str json) {
+	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
+	struct cor_decode d = { .arena = a };
+	void *obj;
+	if (cor_json_decode_new(&cor_type_core_v1_Node, json, &obj, &d, NULL) < 0)
+		return false;
+	const struct core_v1_Node *n = obj;
+	for (size_t i = 0; i < n->status.conditions.n; i++)
+		if (cor_str_eq_c(n->status.conditions.p[i].type, "Ready"))
+			return cor_str_eq_c(n->status.conditions.p[i].status, "True");
+	return false;
+}
+
+static void on_set(void *arg, struct cor_str key, struct cor_str json) {
+	struct wait *w = arg;
+	if (!node_ready(json))
+		return;
+	w->ready = true;
+	uv_stop(&w->loop);
+}
+
+static void on_delete(void *arg, struct cor_str key) {
+}
+
+static void on_trouble(void *arg, const struct cor_err *err) {
+	struct wait *w = arg;
+	w->trouble = *err;
+}
+
+static void time_is_up(struct cor_timer *t) {
+	struct wait *w = cor_container_of(t, struct wait, limit);
+	uv_stop(&w->loop);
+}
+
+static int read_pem(const char *dir, const char *file, struct cor_buf *ret, struct cor_err *err) {
+	_cleanup_free_ char *path = cor_asprintf("%s/%s", dir, file);
+	return cor_pki_read_file(path, ret, err);
+}
+
+static int connect_api(struct wait *w, const char *url, const char *pki_dir, struct cor_err *err) {
+	_cleanup_buf_ struct cor_buf ca = COR_BUF_INIT, cert = COR_BUF_INIT, key = COR_BUF_INIT;
+	int r = read_pem(pki_dir, "ca.crt", &ca, err);
+	if (r >= 0)
+		r = read_pem(pki_dir, "admin.crt", &cert, err);
+	if (r >= 0)
+		r = read_pem(pki_dir, "admin.key", &key, err);
+	if (r < 0)
+		return r;
+	struct cor_api_config c = {
+		.loop = &w->loop, .world = w->world, .server = cor_str_c(url), .ca = cor_buf_view(&ca),
+		.cert = cor_buf_view(&cert), .key = cor_buf_view(&key), .user_agent = "coracle-up",
+	};
+	w->api = cor_api_new(&c, err);
+	return w->api ? 0 : -EIO;
+}
+
+int cor_wait_node(const char *url, const char *pki_dir, const char *name, cor_time limit, struct cor_err *err) {
+	struct wait w = { .limit.fire = time_is_up };
+	if (uv_loop_init(&w.loop) < 0)
+		return cor_fail(err, COR_E_INTERNAL, "cannot make an event loop");
+	w.world = cor_world_uv_new(&w.loop);
+	int r = connect_api(&w, url, pki_dir, err);
+	if (r >= 0) {
+		_cleanup_free_ char *selector = cor_asprintf("metadata.name=%s", name);
+		struct cor_informer_config c = {
+			.api = w.api, .path = "/api/v1/nodes", .field_selector = selector, .arg = &w,
+			.ops = { .on_set = on_set, .on_delete = on_delete, .on_trouble = on_trouble },
+		};
+		w.informer = cor_informer_new(&c);
+		w.world->timer_set(w.world, &w.limit, limit);
+		(void)uv_run(&w.loop, UV_RUN_DEFAULT);
+		if (!w.ready)
+			r = cor_fail(err, COR_E_TIMEOUT, "node %s is not Ready after %d s%s%s", name,
+				(int)(limit / COR_SECOND), w.trouble.message[0] ? ": " : "", w.trouble.message);
+		w.world->timer_clear(w.world, &w.limit);
+		cor_informer_free(w.informer);
+		cor_api_free(w.api);
+	}
+	cor_world_uv_free(w.world);
+	(void)uv_run(&w.loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(&w.loop);
+	return r;
+}
