@@ -132,7 +132,7 @@ static int ensure_sa_key(struct maker *m, struct cor_buf *ret) {
 	int r = cor_pki_read_file(path, ret, m->err);
 	if (r != -ENOENT)
 		return r;
-	r = cor_pki_make_key(COR_KEY_RSA_2048, ret, m->err);
+	r = cor_pki_make_key(COR_KEY_EC_P256, ret, m->err);
 	return r < 0 ? r : cor_pki_write_file(path, cor_buf_view(ret), 0600, m->err);
 }
 
@@ -152,7 +152,7 @@ int cor_certs_ensure(const struct cor_certs_config *c, cor_time now, struct cor_
 	if (r >= 0)
 		r = ensure_client(&m, "admin", COR_STR("kubernetes-admin"), org, true);
 	if (r >= 0)
-		r = ensure_client(&m, "dns", COR_STR("system:coredns"), COR_STR(""), true);
+		r = ensure_client(&m, "dns", COR_STR("system:kube-dns"), COR_STR(""), true);
 	if (r >= 0)
 		r = ensure_node(&m);
 	if (r >= 0)

@@ -13,6 +13,8 @@ struct cor_command {
 };
 
 int cor_cmd_server(int argc, char **argv);
+int cor_cmd_node(int argc, char **argv);
+int cor_cmd_dns(int argc, char **argv);
 int cor_cmd_up(int argc, char **argv);
 int cor_cmd_down(int argc, char **argv);
 int cor_cmd_status(int argc, char **argv);

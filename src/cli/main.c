@@ -14,6 +14,7 @@ static const struct cor_command commands[] = {
 	{ "image", "[--name NAME] import FILE [--as REF] | list | remove REF", "the images of this node", cor_cmd_image },
 	{ "kubeconfig", "[--name NAME] [--data-dir DIR]", "print the admin's kubeconfig", cor_cmd_kubeconfig },
 	{ "server", "[--data-dir DIR] [--listen ADDR:PORT] [--advertise ADDR]", "run the API server", cor_cmd_server },
+	{ "dns", "--kubeconfig FILE [--listen ADDR]", "run the cluster's DNS", cor_cmd_dns },
 	{ "version", "", "print the version", cor_cmd_version },
 };
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// coracle node: the node agent of this machine, and the DNS server that it starts and starts again.
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/world.h"
+#include "cli/cli.h"
+#include "cli/cluster.h"
+#include "node/agent.h"
+
+static const cor_time DNS_PAUSE = COR_SECOND;
+
+struct node {
+	struct cor_agent_config c;
+	const char *port;
+	uv_loop_t loop;
+	uv_signal_t term;
+	uv_process_t dns;
+	struct cor_timer dns_again;
+	char *dns_kubeconfig;
+	bool stopping;
+};
+
+static void start_dns(struct node *n);
+
+static void dns_again(struct cor_timer *t) {
+	start_dns(cor_container_of(t, struct node, dns_again));
+}
+
+static void dns_closed(uv_handle_t *h) {
+	struct node *n = cor_container_of((uv_process_t *)h, struct node, dns);
+	if (!n->stopping)
+		n->c.world->timer_set(n->c.world, &n->dns_again, DNS_PAUSE);
+}
+
+static void dns_exited(uv_process_t *p, int64_t code, int sig) {
+	cor_warn("dns ended (code %d, signal %d); starting it again", (int)code, sig);
+	uv_close((uv_handle_t *)p, dns_closed);
+}
+
+static void start_dns(struct node *n) {
+	_cleanup_free_ char *uid = cor_asprintf("%d", COR_CLUSTER_UID);
+	char *args[] = {
+		(char *)"coracle", (char *)"dns", (char *)"--kubeconfig", n->dns_kubeconfig, (char *)"--listen",
+		(char *)(uintptr_t)n->c.dns_ip, (char *)"--service-cidr", (char *)(uintptr_t)n->c.service_cidr,
+		(char *)"--pod-cidr", (char *)(uintptr_t)n->c.pod_cidr, (char *)"--uid", uid, NULL,
+	};
+	uv_stdio_container_t io[] = {
+		{ .flags = UV_IGNORE }, { .flags = UV_INHERIT_FD, .data.fd = 1 }, { .flags = UV_INHERIT_FD, .data.fd = 2 },
+	};
+	uv_process_options_t o = { .exit_cb = dns_exited, .file = "/proc/self/exe", .args = args, .stdio = io, .stdio_count = 3 };
+	int r = uv_spawn(&n->loop, &n->dns, &o);
+	if (r < 0) {
+		cor_error("dns cannot be started: %s", uv_strerror(r));
+		uv_close((uv_handle_t *)&n->dns, dns_closed);
+	}
+}
+
+static void network_up(void *arg) {
+	start_dns(arg);
+}
+
+/* Containers are left as they are: only `coracle down` ends them. */
+static void on_term(uv_signal_t *sig, int number) {
+	struct node *n = sig->data;
+	n->stopping = true;
+	if (uv_is_active((uv_handle_t *)&n->dns))
+		(void)uv_process_kill(&n->dns, SIGTERM);
+	uv_stop(&n->loop);
+}
+
+int cor_cmd_node(int argc, char **argv) {
+	struct node n = {
+		.port = "10250",
+		.c = {
+			.cluster = "default", .data_dir = "/var/lib/coracle/default/node", .run_dir = "/run/coracle/default",
+			.pod_cidr = "10.244.0.0/16", .service_cidr = "10.96.0.0/12", .dns_ip = "10.96.0.10",
+			.cluster_domain = "cluster.local", .address = "127.0.0.1",
+		},
+	};
+	struct cor_agent_config *c = &n.c;
+	const struct cor_option opts[] = {
+		{ "kubeconfig", &c->kubeconfig, NULL }, { "pki-dir", &c->pki_dir, NULL }, { "data-dir", &c->data_dir, NULL },
+		{ "run-dir", &c->run_dir, NULL }, { "cluster", &c->cluster, NULL }, { "name", &c->node_name, NULL },
+		{ "address", &c->address, NULL }, { "pod-cidr", &c->pod_cidr, NULL }, { "service-cidr", &c->service_cidr, NULL },
+		{ "dns-ip", &c->dns_ip, NULL }, { "cluster-domain", &c->cluster_domain, NULL }, { "kubelet-port", &n.port, NULL },
+	};
+	struct cor_err err = { 0 };
+	struct cor_agent *agent;
+	int words = 0;
+	int r = cor_options(argc, argv, opts, cor_countof(opts), &words, &err);
+	if (r < 0 || words > 0 || !c->kubeconfig || !c->pki_dir || !c->node_name) {
+		(void)fprintf(stderr, "coracle node: %s\n", r < 0 ? err.message
+			: "want --kubeconfig FILE --pki-dir DIR --name NAME");
+		return 2;
+	}
+	cor_log_init("node", COR_LOG_INFO);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)uv_loop_init(&n.loop);
+	c->loop = &n.loop;
+	c->world = cor_world_uv_new(&n.loop);
+	c->kubelet_port = atoi(n.port);
+	c->network_up = network_up;
+	c->arg = &n;
+	n.dns_again.fire = dns_again;
+	n.dns_kubeconfig = cor_asprintf("%s/dns.kubeconfig", c->pki_dir);
+	if (cor_make_dirs(c->data_dir, 0755, &err) < 0 || cor_make_dirs(c->run_dir, 0755, &err) < 0 ||
+	    cor_agent_start(c, &agent, &err) < 0) {
+		cor_error("%s", err.message);
+		return 1;
+	}
+	(void)uv_signal_init(&n.loop, &n.term);
+	n.term.data = &n;
+	(void)uv_signal_start(&n.term, on_term, SIGTERM);
+	(void)uv_run(&n.loop, UV_RUN_DEFAULT);
+	return 0;
+}

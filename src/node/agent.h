@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node agent as a whole: joins images, runtime, network, volumes and pods to the API.
+#pragma once
+
+#include "base/err.h"
+
+struct cor_agent;
+struct uv_loop_s;
+struct cor_world;
+
+struct cor_agent_config {
+	struct uv_loop_s *loop;
+	struct cor_world *world;
+	const char *cluster, *node_name, *address;
+	const char *kubeconfig;
+	const char *pki_dir;            /* kubelet.crt, kubelet.key, ca.crt */
+	const char *data_dir, *run_dir;
+	const char *pod_cidr, *service_cidr, *dns_ip, *cluster_domain;
+	int kubelet_port;
+	/* The node's network is up: DNS may be started. */
+	void (*network_up)(void *arg);
+	void *arg;
+};
+/* The agent lives as long as the process: it leaves its containers running when that ends. */
+int cor_agent_start(const struct cor_agent_config *c, struct cor_agent **ret, struct cor_err *err);
