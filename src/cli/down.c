@@ -11,27 +11,33 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/cluster.h"
+#include "codec/codec.h"
 #include "net/pki.h"
 #include "network/pod_net.h"
 #include "network/service_rules.h"
 #include "node/runtime.h"
 
-enum { STOP_S = 90 };
+enum { STOP_S = 90, GRACE_S = 10 };
 
 struct common {
-	const char *name, *data_dir;
+	const char *name, *data_dir, *output;
 	bool purge;
 	struct cor_cluster cluster;
 };
 
-static int read_common(int argc, char **argv, struct common *c, bool purge) {
+/* What a command knows besides --name and --data-dir. */
+enum extra { EXTRA_NONE, EXTRA_PURGE, EXTRA_OUTPUT };
+
+static int read_common(int argc, char **argv, struct common *c, enum extra extra) {
 	const struct cor_option opts[] = {
-		{ "name", &c->name, NULL }, { "data-dir", &c->data_dir, NULL }, { "purge", NULL, &c->purge },
+		{ "name", &c->name, NULL }, { "data-dir", &c->data_dir, NULL },
+		extra == EXTRA_PURGE ? (struct cor_option){ "purge", NULL, &c->purge }
+				     : (struct cor_option){ "o", &c->output, NULL },
 	};
 	struct cor_err err = { 0 };
 	int words = 0;
 	c->name = "default";
-	if (cor_options(argc, argv, opts, purge ? 3 : 2, &words, &err) < 0 || words > 0) {
+	if (cor_options(argc, argv, opts, extra == EXTRA_NONE ? 2 : 3, &words, &err) < 0 || words > 0) {
 		(void)fprintf(stderr, "coracle %s: %s\n", argv[0], words > 0 ? "unexpected argument" : err.message);
 		return 2;
 	}
@@ -83,25 +89,32 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
 }
 
+/* Goes on after a failure: what can be removed is; the first failure is the answer. */
 static int clean(const struct common *c, struct cor_err *err) {
 	_cleanup_free_ char *node = cor_asprintf("%s/node", c->cluster.data_dir);
-	int r = cor_runtime_conmon_clean(c->cluster.name, node, c->cluster.run_dir, err);
-	if (r >= 0)
-		r = cor_pod_net_remove_all(c->cluster.name, c->cluster.run_dir, err);
-	if (r >= 0)
-		r = cor_svc_rules_remove_all(c->cluster.name, err);
+	struct cor_err errs[3] = { 0 };
+	int r[] = {
+		cor_runtime_conmon_clean(c->cluster.name, node, c->cluster.run_dir, GRACE_S * COR_SECOND, &errs[0]),
+		cor_pod_net_remove_all(c->cluster.name, c->cluster.run_dir, &errs[1]),
+		cor_svc_rules_remove_all(c->cluster.name, &errs[2]),
+	};
 	unmount_below(c->cluster.data_dir);
 	unmount_below(c->cluster.run_dir);
+	for (size_t i = 0; i < cor_countof(r); i++)
+		if (r[i] < 0) {
+			*err = errs[i];
+			return r[i];
+		}
 	(void)nftw(c->cluster.run_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-	if (r >= 0 && c->purge)
+	if (c->purge)
 		(void)nftw(c->cluster.data_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-	return r;
+	return 0;
 }
 
 int cor_cmd_down(int argc, char **argv) {
 	struct common c = { 0 };
 	struct cor_err err = { 0 };
-	int r = read_common(argc, argv, &c, true);
+	int r = read_common(argc, argv, &c, EXTRA_PURGE);
 	if (r != 0)
 		return r;
 	if (geteuid() != 0) {
@@ -119,13 +132,27 @@ int cor_cmd_down(int argc, char **argv) {
 
 /* ---- status, kubeconfig ---- */
 
+/* Names and directories of ours need no escapes but the data directory, which the user chose. */
+static void print_json(const struct common *c, pid_t pid) {
+	_cleanup_buf_ struct cor_buf dir = COR_BUF_INIT;
+	cor_json_write_str(&dir, cor_str_c(c->cluster.data_dir));
+	(void)printf("{\"name\":\"%s\",\"running\":%s,\"pid\":%d,\"dataDir\":%.*s}\n", c->cluster.name,
+		pid > 0 ? "true" : "false", (int)pid, COR_STR_ARG(cor_buf_view(&dir)));
+}
+
 int cor_cmd_status(int argc, char **argv) {
 	struct common c = { 0 };
-	int r = read_common(argc, argv, &c, false);
+	int r = read_common(argc, argv, &c, EXTRA_OUTPUT);
 	if (r != 0)
 		return r;
+	if (c.output && strcmp(c.output, "json") != 0) {
+		(void)fprintf(stderr, "coracle status: -o %s: want json\n", c.output);
+		return 2;
+	}
 	pid_t pid = cor_cluster_pid(&c.cluster);
-	if (pid > 0)
+	if (c.output)
+		print_json(&c, pid);
+	else if (pid > 0)
 		(void)printf("cluster %s runs (supervisor pid %d), data in %s\n", c.cluster.name, (int)pid, c.cluster.data_dir);
 	else
 		(void)printf("cluster %s does not run\n", c.cluster.name);
@@ -137,7 +164,7 @@ int cor_cmd_kubeconfig(int argc, char **argv) {
 	struct common c = { 0 };
 	struct cor_err err = { 0 };
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	int r = read_common(argc, argv, &c, false);
+	int r = read_common(argc, argv, &c, EXTRA_NONE);
 	if (r != 0)
 		return r;
 	_cleanup_free_ char *path = cor_asprintf("%s/server/pki/admin.kubeconfig", c.cluster.data_dir);

@@ -212,7 +212,7 @@ int cor_cgroup_set(const struct cor_cgroups *cg, const char *path, const struct 
 
 /* ---- kill and remove ---- */
 
-static size_t kill_procs(const char *dir) {
+static size_t signal_procs(const char *dir, int sig) {
 	char file[PATH_MAX];
 	(void)snprintf(file, sizeof(file), "%s/cgroup.procs", dir);
 	FILE *f = fopen(file, "re");
@@ -220,7 +220,7 @@ static size_t kill_procs(const char *dir) {
 	long pid;
 	while (f && fscanf(f, "%ld", &pid) == 1)
 		if (pid > 1) {
-			(void)kill((pid_t)pid, SIGKILL);
+			(void)kill((pid_t)pid, sig);
 			n++;
 		}
 	if (f)
@@ -245,8 +245,14 @@ static bool walk(const char *dir, int level, bool (*fn)(const char *dir, void *a
 	return fn(dir, arg) && ok;
 }
 
-static bool kill_here(const char *dir, void *arg) {
-	*(size_t *)arg += kill_procs(dir);
+struct signal_walk {
+	int sig;
+	size_t n;
+};
+
+static bool signal_here(const char *dir, void *arg) {
+	struct signal_walk *w = arg;
+	w->n += signal_procs(dir, w->sig);
 	return true;
 }
 
@@ -255,16 +261,20 @@ static bool remove_here(const char *dir, void *arg) {
 	return rmdir(dir) == 0 || errno == ENOENT;
 }
 
-size_t cor_cgroup_kill(const struct cor_cgroups *cg, const char *path) {
+size_t cor_cgroup_signal(const struct cor_cgroups *cg, const char *path, int sig) {
 	/* pids first; the others only when it does not exist: processes are in all of them alike. */
 	const char *root = cg->pids ? cg->pids : cg->hierarchies[0];
 	char dir[PATH_MAX];
-	size_t n = 0;
+	struct signal_walk w = { .sig = sig };
 	(void)snprintf(dir, sizeof(dir), "%s%s", root, path);
-	if (cg->mode == COR_CGROUP_V2)
+	if (cg->mode == COR_CGROUP_V2 && sig == SIGKILL)
 		(void)write_file(root, path, "cgroup.kill", "1");
-	(void)walk(dir, 0, kill_here, &n);
-	return n;
+	(void)walk(dir, 0, signal_here, &w);
+	return w.n;
+}
+
+size_t cor_cgroup_kill(const struct cor_cgroups *cg, const char *path) {
+	return cor_cgroup_signal(cg, path, SIGKILL);
 }
 
 bool cor_cgroup_remove(const struct cor_cgroups *cg, const char *path) {

@@ -41,7 +41,9 @@ void cor_cgroup_path(const struct cor_cgroups *cg, enum cor_qos qos, const char 
 /* What is 0 in r becomes unlimited. */
 [[nodiscard]] int cor_cgroup_set(const struct cor_cgroups *cg, const char *path,
 	const struct cor_resources *r, struct cor_err *err);
-/* SIGKILL to every process in it and below; returns how many there were. */
+/* A signal, or 0 for none, to every process in it and below; returns how many there were. */
+size_t cor_cgroup_signal(const struct cor_cgroups *cg, const char *path, int sig);
+/* SIGKILL to all of them, those included that begin meanwhile where the kernel can do that. */
 size_t cor_cgroup_kill(const struct cor_cgroups *cg, const char *path);
 /* With everything below. False when a process is still in it; missing is fine. */
 bool cor_cgroup_remove(const struct cor_cgroups *cg, const char *path);

@@ -219,10 +219,11 @@ struct cor_runtime {
 int cor_runtime_conmon_new(const struct cor_runtime_config *cfg, struct cor_runtime **ret,
 	struct cor_err *err);
 
-/* Kills every container of a cluster whose agent does not run and removes their control groups and
- * bundles (not logs, not root file systems). Blocks, at most some seconds. For `coracle down`. */
+/* Ends every container of a cluster whose agent does not run, with SIGTERM and after grace with
+ * SIGKILL, and removes their control groups and bundles (not logs, not root file systems). Blocks, at
+ * most grace and some seconds. For `coracle down`. */
 int cor_runtime_conmon_clean(const char *cluster, const char *data_dir, const char *run_dir,
-	struct cor_err *err);
+	cor_time grace, struct cor_err *err);
 
 enum { COR_CONTAINER_ID_MAX = 65 };
 void cor_container_id_new(struct cor_world *w, char out[COR_CONTAINER_ID_MAX]);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coracle up` as a whole. Its fixture also checks that `down --purge` leaves nothing behind."""
+import json
 import pathlib
 import stat
 
@@ -13,6 +14,13 @@ def test_up_serves_and_may_be_said_again(machine):
     assert f"export KUBECONFIG={machine.data}/kubeconfig" in machine.coracle("up")
     assert pathlib.Path(f"/run/coracle/{machine.name}/pid").read_text() == before
     assert stat.S_IMODE((machine.data / "kubeconfig").stat().st_mode) == 0o600
+
+
+def test_status_is_for_programs_too(machine):
+    status = json.loads(machine.coracle("status", "-o", "json"))
+    assert status["name"] == machine.name and status["running"] and status["dataDir"] == str(machine.data)
+    assert pathlib.Path(f"/proc/{status['pid']}/comm").read_text().strip() == "coracle"
+    machine.coracle("status", "-o", "xml", code=2)
 
 
 def test_the_objects_of_the_example_are_accepted_and_planned(machine):

@@ -505,7 +505,7 @@ static void cleaned(void **state) {
 	struct cor_container *c = rtlab_start(&lab, &spec, NULL);
 	pid_t pid = c->pid;
 	lab.rt->ops->free(lab.rt);
-	if (cor_runtime_conmon_clean(lab.cluster, lab.data, lab.run, &err) < 0)
+	if (cor_runtime_conmon_clean(lab.cluster, lab.data, lab.run, 0, &err) < 0)
 		fail_msg("%s", err.message);
 	char stat[64];
 	(void)snprintf(stat, sizeof(stat), "/proc/%d/cwd", (int)pid);
