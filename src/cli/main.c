@@ -10,10 +10,11 @@ static const struct cor_command commands[] = {
 	{ "up", "[--name NAME] [--data-dir DIR] [--listen ADDR:PORT] [--kubeconfig FILE] [--foreground]",
 		"start a cluster on this machine", cor_cmd_up },
 	{ "down", "[--name NAME] [--data-dir DIR] [--purge]", "stop it and remove what it made", cor_cmd_down },
-	{ "status", "[--name NAME] [--data-dir DIR]", "say whether it runs", cor_cmd_status },
+	{ "status", "[--name NAME] [--data-dir DIR] [-o json]", "say whether it runs", cor_cmd_status },
 	{ "image", "[--name NAME] import FILE [--as REF] | list | remove REF", "the images of this node", cor_cmd_image },
 	{ "kubeconfig", "[--name NAME] [--data-dir DIR]", "print the admin's kubeconfig", cor_cmd_kubeconfig },
 	{ "server", "[--data-dir DIR] [--listen ADDR:PORT] [--advertise ADDR]", "run the API server", cor_cmd_server },
+	{ "node", "--kubeconfig FILE [OPTION]...", "run the node agent", cor_cmd_node },
 	{ "dns", "--kubeconfig FILE [--listen ADDR]", "run the cluster's DNS", cor_cmd_dns },
 	{ "version", "", "print the version", cor_cmd_version },
 };

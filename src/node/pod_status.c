@@ -95,7 +95,7 @@ static bool init_failed(const struct cor_pod_facts *f) {
 	return false;
 }
 
-bool cor_pod_finished(const struct cor_pod_facts *f) {
+bool cor_pod_facts_finished(const struct cor_pod_facts *f) {
 	if (!cor_pod_initialized(f))
 		return init_failed(f);
 	for (size_t i = 0; i < f->n; i++)

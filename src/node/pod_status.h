@@ -58,7 +58,7 @@ bool cor_ctr_runs_again(const core_v1_PodSpec *spec, const struct cor_ctr_facts 
 bool cor_pod_initialized(const struct cor_pod_facts *f);
 /* Nothing will run again by itself: all regular containers ended for good, or an init container
  * failed for good. */
-bool cor_pod_finished(const struct cor_pod_facts *f);
+bool cor_pod_facts_finished(const struct cor_pod_facts *f);
 struct cor_str cor_pod_qos(const core_v1_PodSpec *spec);
 
 /* Into the arena. Points into facts and texts of it. */

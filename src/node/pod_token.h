@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokens of a pod's service account; see pod_token.c. Kept up to date from the first time one is
+// asked for until the pod's volumes go.
+#pragma once
+
+#include "node/pod_priv.h"
+
+/* Never NULL; its token is NULL until it is there (the pod's volumes are told then). */
+const struct pod_token *pod_token_get(struct pod *p, struct cor_str audience, int64_t seconds);
+void pod_tokens_free(struct pod *p);

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The status of a pod to the API: written when it has changed, one request at a time; and the last
+// DELETE, once the terminal phase is known there and nothing of the pod is left here.
+#include "node/pod_priv.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "codec/codec.h"
+
+static bool terminal(const core_v1_PodStatus *s) {
+	return s && (cor_str_eq(s->phase, COR_STR("Succeeded")) || cor_str_eq(s->phase, COR_STR("Failed")));
+}
+
+static void on_retry(struct cor_timer *t) {
+	pod_wake(cor_container_of(t, struct pod, write_retry));
+}
+
+static void on_written(void *arg, const struct cor_err *err, struct cor_str body) {
+	struct pod *p = arg;
+	p->write = NULL;
+	if (!err) {
+		free(p->written);
+		p->written = cor_take(p->writing);
+	} else {
+		free(cor_take(p->writing));
+		if (err->reason == COR_REASON_NOT_FOUND || err->reason == COR_REASON_CONFLICT) {
+			/* Gone or another one of that name: the informer will say so. */
+			cor_debug("status of %s: %s", p->key, err->message);
+		} else {
+			cor_warn("status of %s: %s", p->key, err->message);
+		}
+		p->write_retry.fire = on_retry;
+		p->all->c.world->timer_set(p->all->c.world, &p->write_retry, COR_SECOND);
+		return;
+	}
+	pod_wake(p);
+}
+
+static void on_deleted(void *arg, const struct cor_err *err, struct cor_str body) {
+	struct pod *p = arg;
+	p->write = NULL;
+	if (!err || err->reason == COR_REASON_NOT_FOUND || err->reason == COR_REASON_CONFLICT)
+		return;
+	cor_warn("delete %s: %s", p->key, err->message);
+	p->deleting_sent = false;
+	p->write_retry.fire = on_retry;
+	p->all->c.world->timer_set(p->all->c.world, &p->write_retry, COR_SECOND);
+}
+
+static void delete_object(struct pod *p) {
+	_cleanup_free_ char *path = cor_asprintf("/api/v1/namespaces/%s/pods/%s", p->ns, p->name);
+	_cleanup_free_ char *body = cor_asprintf("{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"gracePeriodSeconds\":0,"
+		"\"preconditions\":{\"uid\":\"%s\"}}", p->uid);
+	p->deleting_sent = true;
+	p->write = cor_api_delete(p->all->c.api, path, cor_str_c(body), on_deleted, p);
+}
+
+/* Fields that were written before and are not there now have to be taken away by name. */
+static void print_removed(struct cor_buf *b, const core_v1_PodStatus *now, const core_v1_PodStatus *api) {
+	if (api->reason.n > 0 && now->reason.n == 0)
+		cor_buf_c(b, "\"reason\":null,");
+	if (api->message.n > 0 && now->message.n == 0)
+		cor_buf_c(b, "\"message\":null,");
+}
+
+void pod_write(struct pod *p) {
+	if (p->gone || p->write || p->deleting_sent || p->write_retry.armed || !p->status)
+		return;
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	cor_buf_printf(&b, "{\"metadata\":{\"uid\":\"%s\"},\"status\":{", p->uid);
+	print_removed(&b, p->status, &p->object->status);
+	_cleanup_buf_ struct cor_buf status = COR_BUF_INIT;
+	(void)cor_json_encode(&cor_type_core_v1_PodStatus, p->status, &status);
+	cor_buf_str(&b, cor_str_sub(cor_buf_view(&status), 1, status.n));
+	cor_buf_byte(&b, '}');
+	bool same = p->written && cor_str_eq_c(cor_buf_view(&b), p->written);
+	if (!same) {
+		_cleanup_free_ char *path = cor_asprintf("/api/v1/namespaces/%s/pods/%s/status", p->ns, p->name);
+		p->writing = cor_str_dup_c(cor_buf_view(&b));
+		p->write = cor_api_patch(p->all->c.api, path, "application/strategic-merge-patch+json", cor_buf_view(&b),
+			on_written, p);
+		return;
+	}
+	if (p->object->metadata.deletionTimestamp != 0 && p->end == STAGE_GONE && terminal(p->status))
+		delete_object(p);
+}
