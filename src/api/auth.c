@@ -33,7 +33,8 @@ static void set_groups(struct cor_arena *a, const struct cor_str *groups, size_t
 	struct cor_str *p = cor_arena_array(a, struct cor_str, n + 3);
 	if (!p)
 		return;
-	memcpy(p, groups, n * sizeof(*p));
+	if (n)
+		memcpy(p, groups, n * sizeof(*p));
 	u->groups = p;
 	u->n_groups = n;
 }

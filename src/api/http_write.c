@@ -307,7 +307,8 @@ void api_delete_collection(struct api_req *q) {
 	/* The page's list lies in the request's memory, which may go first. */
 	struct cor_obj **own = cor_arena_array(w->op.arena, struct cor_obj *, c->page.blobs.n);
 	cor_assert(own);
-	memcpy(own, c->page.blobs.p, c->page.blobs.n * sizeof(*own));
+	if (c->page.blobs.n)
+		memcpy(own, c->page.blobs.p, c->page.blobs.n * sizeof(*own));
 	c->page.blobs.p = own;
 	q->state = c;
 	q->closed = collection_closed;
