@@ -157,8 +157,6 @@ static void on_done(struct cor_job *job) {
 	v->delay = 0;
 	if (work == WORK_MOUNT || work == WORK_GROW)
 		v->mounted = true;
-	if (work == WORK_UNMOUNT || work == WORK_DELETE)
-		v->mounted = false;
 	if (work == WORK_GROW)
 		tell_claim(v);
 	if (work == WORK_DELETE) {
@@ -172,6 +170,9 @@ static void on_done(struct cor_job *job) {
 
 static void submit(struct cor_pv *v, enum work work) {
 	v->work = work;
+	/* From now on nobody may use it: who takes hold of it meanwhile waits for the next mount. */
+	if (work == WORK_UNMOUNT || work == WORK_DELETE)
+		v->mounted = false;
 	v->result = 0;
 	v->err = (struct cor_err){ 0 };
 	v->job = (struct cor_job){ .work = on_worker, .done = on_done };
