@@ -315,6 +315,20 @@ static void object_gone(struct pod *p) {
 	pod_wake(p);
 }
 
+/* What was missing may be there now. */
+static void retry_config(struct pod *p) {
+	for (size_t i = 0; i < p->n; i++)
+		if (p->facts[i].waiting && strcmp(p->facts[i].waiting, "CreateContainerConfigError") == 0)
+			p->ctrs[i].retry_at = 0;
+}
+
+static uint64_t hash_texts(const struct cor_strmap *m) {
+	uint64_t h = m->n;
+	for (size_t i = 0; i < m->n; i++)
+		h = h * 31 + cor_str_hash(m->p[i].key) + cor_str_hash(m->p[i].value) * 7;
+	return h;
+}
+
 static void free_arena(void *a) {
 	cor_arena_free(a);
 }
@@ -343,6 +357,7 @@ void cor_pods_set(struct cor_pods *ps, struct cor_str key, struct cor_str json) 
 		p->status = NULL;
 	struct cor_arena *old_arena = p->arena;
 	char *old_json = p->json;
+	uint64_t annotations = p->object ? hash_texts(&p->object->metadata.annotations) : 0;
 	p->arena = cor_take(a);
 	p->json = cor_take(text);
 	p->object = o;
@@ -355,6 +370,8 @@ void cor_pods_set(struct cor_pods *ps, struct cor_str key, struct cor_str json) 
 		adopt_all(p);
 	} else {
 		pod_volumes_changed(p);
+		if (annotations != hash_texts(&o->metadata.annotations))
+			retry_config(p);
 	}
 	/* A worker may be reading the old object. */
 	if (p->net == STAGE_BUSY && old_arena) {
@@ -381,8 +398,10 @@ static void each(struct cor_pods *ps, const char *ns, bool volumes) {
 		struct pod *p = v;
 		if (ns && strcmp(p->ns, ns) != 0)
 			continue;
-		if (volumes)
+		if (volumes) {
 			pod_volumes_changed(p);
+			retry_config(p);
+		}
 		pod_wake(p);
 	}
 }

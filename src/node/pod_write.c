@@ -56,6 +56,20 @@ static void delete_object(struct pod *p) {
 	p->write = cor_api_delete(p->all->c.api, path, cor_str_c(body), on_deleted, p);
 }
 
+/* A merge keeps what a patch does not name: what a condition has no more is taken away by name. */
+static void print_conditions(struct cor_buf *b, const core_v1_PodStatus *s) {
+	cor_buf_c(b, "\"conditions\":[");
+	for (size_t i = 0; i < s->conditions.n; i++) {
+		const core_v1_PodCondition *c = &s->conditions.p[i];
+		cor_buf_c(b, i > 0 ? "," : "");
+		(void)cor_json_encode(&cor_type_core_v1_PodCondition, c, b);
+		b->n--;         /* the closing brace */
+		cor_buf_c(b, c->reason.n > 0 ? "" : ",\"reason\":null");
+		cor_buf_c(b, c->message.n > 0 ? "}" : ",\"message\":null}");
+	}
+	cor_buf_c(b, "],");
+}
+
 /* Fields that were written before and are not there now have to be taken away by name. */
 static void print_removed(struct cor_buf *b, const core_v1_PodStatus *now, const core_v1_PodStatus *api) {
 	if (api->reason.n > 0 && now->reason.n == 0)
@@ -70,8 +84,12 @@ void pod_write(struct pod *p) {
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	cor_buf_printf(&b, "{\"metadata\":{\"uid\":\"%s\"},\"status\":{", p->uid);
 	print_removed(&b, p->status, &p->object->status);
+	print_conditions(&b, p->status);
+	core_v1_PodStatus rest = *p->status;
+	rest.conditions.p = NULL;
+	rest.conditions.n = 0;
 	_cleanup_buf_ struct cor_buf status = COR_BUF_INIT;
-	(void)cor_json_encode(&cor_type_core_v1_PodStatus, p->status, &status);
+	(void)cor_json_encode(&cor_type_core_v1_PodStatus, &rest, &status);
 	cor_buf_str(&b, cor_str_sub(cor_buf_view(&status), 1, status.n));
 	cor_buf_byte(&b, '}');
 	bool same = p->written && cor_str_eq_c(cor_buf_view(&b), p->written);
