@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -63,6 +64,8 @@ static int drop_privileges(const char *uid, struct cor_err *err) {
 		return cor_fail(err, COR_E_INVALID, "--uid %s: want a number above 0", uid);
 	if (setgroups(0, NULL) < 0 || setgid((gid_t)id) < 0 || setuid((uid_t)id) < 0)
 		return cor_fail_errno(err, errno, "cannot become user %lu", id);
+	/* Cleared by the change of user: a server without its supervisor would hold port and store. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	return 0;
 }
 
