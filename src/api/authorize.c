@@ -30,7 +30,7 @@ static const struct fixed_rule node_rules[] = {
 	{ "update patch get", "", "pods/status" }, { "create", "", "pods/eviction" },
 	{ "get list watch create update patch", "", "nodes" }, { "update patch get", "", "nodes/status" },
 	{ "get list watch", "", "secrets" }, { "get list watch", "", "configmaps" },
-	{ "get list watch", "", "persistentvolumeclaims" }, { "get list watch", "", "persistentvolumes" },
+	{ "get list watch", "", "persistentvolumeclaims" }, { "get list watch patch", "", "persistentvolumes" },        /* its finalizer, when the data is gone */
 	{ "update patch get", "", "persistentvolumeclaims/status" },
 	{ "get", "", "serviceaccounts" }, { "create", "", "serviceaccounts/token" },
 	{ "get list watch", "", "services" }, { "get list watch", "", "endpoints" },

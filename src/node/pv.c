@@ -40,7 +40,7 @@ struct cor_pv {
 	/* one worker at a time */
 	struct cor_job job;
 	enum work work;
-	uint64_t size, grown;
+	uint64_t size, grown, before;   /* asked for, now, before the work under way */
 	struct cor_err err;
 	int result;
 	struct cor_timer retry;
@@ -103,6 +103,11 @@ static void on_worker(struct cor_job *job) {
 	v->grown = pv_image_size(v->dir);
 }
 
+static void on_patched(void *arg, const struct cor_err *err, struct cor_str body) {
+	if (err && err->reason != COR_REASON_CONFLICT && err->reason != COR_REASON_NOT_FOUND)
+		cor_warn("persistent volume: %s", err->message);
+}
+
 static void release_object(struct cor_pv *v) {
 	const struct core_v1_PersistentVolume *o = v->object;
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
@@ -119,7 +124,7 @@ static void release_object(struct cor_pv *v) {
 	cor_buf_c(&b, "]}}");
 	_cleanup_free_ char *path = cor_asprintf("/api/v1/persistentvolumes/%s", v->name);
 	/* A conflict comes with a newer object, which asks again. */
-	(void)cor_api_patch(v->all->c.api, path, "application/merge-patch+json", cor_buf_view(&b), NULL, NULL);
+	(void)cor_api_patch(v->all->c.api, path, "application/merge-patch+json", cor_buf_view(&b), on_patched, NULL);
 }
 
 static void tell_claim(struct cor_pv *v) {
@@ -131,7 +136,7 @@ static void tell_claim(struct cor_pv *v) {
 		COR_STR_ARG(r->namespace), COR_STR_ARG(r->name));
 	_cleanup_free_ char *body = cor_asprintf("{\"metadata\":{\"uid\":\"%.*s\"},\"status\":{\"capacity\":"
 		"{\"storage\":\"%.*s\"}}}", COR_STR_ARG(r->uid), COR_STR_ARG(size ? *size : COR_STR("0")));
-	(void)cor_api_patch(v->all->c.api, path, "application/merge-patch+json", cor_str_c(body), NULL, NULL);
+	(void)cor_api_patch(v->all->c.api, path, "application/merge-patch+json", cor_str_c(body), on_patched, NULL);
 	cor_event_emit(v->all->c.events, &(struct cor_event_object){ "PersistentVolumeClaim", "v1", r->namespace,
 		r->name, r->uid, { 0 }, NULL }, false, "FileSystemResizeSuccessful",
 		"MountVolume.NodeExpandVolume succeeded for volume \"%s\" %s", v->name, v->all->node);
@@ -157,7 +162,7 @@ static void on_done(struct cor_job *job) {
 	v->delay = 0;
 	if (work == WORK_MOUNT || work == WORK_GROW)
 		v->mounted = true;
-	if (work == WORK_GROW)
+	if (v->before > 0 && v->grown > v->before)
 		tell_claim(v);
 	if (work == WORK_DELETE) {
 		v->data_gone = true;
@@ -170,6 +175,7 @@ static void on_done(struct cor_job *job) {
 
 static void submit(struct cor_pv *v, enum work work) {
 	v->work = work;
+	v->before = v->grown;
 	/* From now on nobody may use it: who takes hold of it meanwhile waits for the next mount. */
 	if (work == WORK_UNMOUNT || work == WORK_DELETE)
 		v->mounted = false;
@@ -190,8 +196,8 @@ static enum work next_work(const struct cor_pv *v) {
 	if (deleting && has_finalizer(v))
 		return v->data_gone ? WORK_NONE : WORK_DELETE;
 	if (v->mounted)
-		return v->grown < v->size && v->object ? WORK_GROW : WORK_UNMOUNT;
-	/* One that nobody uses is mounted to be grown. */
+		return WORK_UNMOUNT;
+	/* One that nobody uses is grown as it is mounted. */
 	return v->object && v->grown > 0 && v->grown < v->size ? WORK_MOUNT : WORK_NONE;
 }
 
@@ -306,6 +312,8 @@ void cor_pv_release(struct cor_pv *v) {
 		return;
 	cor_assert(v->holders > 0);
 	v->holders--;
+	/* What failed while it was in use may work now. */
+	v->all->c.world->timer_clear(v->all->c.world, &v->retry);
 	step(v);
 }
 

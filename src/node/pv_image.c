@@ -33,16 +33,32 @@ static int run(char *const argv[], struct cor_err *err) {
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return cor_fail_errno(err, errno, "%s", argv[0]);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+	/* e2fsck says 1 when it has repaired something. */
+	if (!WIFEXITED(status) || WEXITSTATUS(status) > (strcmp(argv[0], "e2fsck") == 0 ? 1 : 0))
 		return cor_fail(err, COR_E_INTERNAL, "%s failed with status %d", argv[0],
 			WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 	return 0;
 }
 
+/* How large the file system is for sure: the image may already be larger after a crash. */
 uint64_t pv_image_size(const char *dir) {
-	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
-	struct stat st;
-	return stat(image, &st) == 0 ? (uint64_t)st.st_size : 0;
+	_cleanup_free_ char *path = cor_asprintf("%s/size", dir);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[32] = "";
+	uint64_t size = 0;
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text));
+	return n > 0 && cor_str_to_u64((struct cor_str){ text, (size_t)n }, &size) ? size : 0;
+}
+
+static int set_size(const char *dir, uint64_t size, struct cor_err *err) {
+	_cleanup_free_ char *path = cor_asprintf("%s/size", dir);
+	_cleanup_free_ char *tmp = cor_asprintf("%s/size.new", dir);
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
+	_cleanup_close_ int fd = open(tmp, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, text, (size_t)n) != n || fsync(fd) < 0 || rename(tmp, path) < 0)
+		return cor_fail_errno(err, errno, "write %s", path);
+	return 0;
 }
 
 static int make_image(const char *dir, uint64_t size, struct cor_err *err) {
@@ -60,7 +76,22 @@ static int make_image(const char *dir, uint64_t size, struct cor_err *err) {
 		return r;
 	if (fsync(fd) < 0 || rename(tmp, image) < 0)
 		return cor_fail_errno(err, errno, "rename %s", tmp);
-	return 0;
+	return set_size(dir, size, err);
+}
+
+/* Of one that is not mounted; needs no right of the kernel. */
+static int grow_offline(const char *dir, uint64_t size, struct cor_err *err) {
+	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
+	if (pv_image_size(dir) >= size)
+		return 0;
+	if (truncate(image, (off_t)size) < 0)
+		return cor_fail_errno(err, errno, "grow %s", image);
+	char *check[] = { (char[]){ "e2fsck" }, (char[]){ "-f" }, (char[]){ "-p" }, image, NULL };
+	char *resize[] = { (char[]){ "resize2fs" }, image, NULL };
+	int r = run(check, err);
+	if (r >= 0)
+		r = run(resize, err);
+	return r < 0 ? r : set_size(dir, size, err);
 }
 
 static int attach(const char *image, char device[64], struct cor_err *err) {
@@ -104,6 +135,8 @@ int pv_image_mount(const char *dir, uint64_t size, struct cor_err *err) {
 	if (r < 0 || mounted(dir, target))
 		return r;
 	r = make_image(dir, size, err);
+	if (r >= 0)
+		r = grow_offline(dir, size, err);
 	if (r < 0)
 		return r;
 	char device[64];
@@ -132,7 +165,8 @@ int pv_image_grow(const char *dir, uint64_t size, struct cor_err *err) {
 	if (fd < 0 || ioctl(fd, LOOP_SET_CAPACITY) < 0)
 		return cor_fail_errno(err, errno, "grow %s", device);
 	char *argv[] = { (char[]){ "resize2fs" }, device, NULL };
-	return run(argv, err);
+	int r = run(argv, err);
+	return r < 0 ? r : set_size(dir, size, err);
 }
 
 int pv_image_unmount(const char *dir, struct cor_err *err) {
