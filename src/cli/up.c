@@ -44,7 +44,9 @@ struct up {
 	char hostname[256];
 	struct child children[CHILDREN_MAX];
 	size_t n;
-	int ready_fd;                   /* to whoever started us; closed once the API serves */
+	int front_fd;                   /* to whoever started us; closed once the API serves */
+	int serving_fd;                 /* the server writes its URL to it when it serves; -1 after that */
+	bool serving;                   /* the others are started only then: they need its certificates */
 };
 
 static time_t now_s(void) {
@@ -87,10 +89,6 @@ static int start_child(struct up *u, struct child *c) {
 	c->pid = pid;
 	c->started = now_s();
 	cor_info("%s started, pid %d", c->name, (int)pid);
-	if (u->ready_fd >= 0 && c == &u->children[0]) {
-		(void)close(u->ready_fd);       /* the server tells; its end is the one that counts */
-		u->ready_fd = -1;
-	}
 	return 0;
 }
 
@@ -128,6 +126,36 @@ static void stop_child(struct child *c) {
 	(void)waitpid(c->pid, &status, 0);
 }
 
+/* The server's line goes on to the front, which waits for it. */
+static void on_serving(struct up *u) {
+	char line[200];
+	ssize_t n = read(u->serving_fd, line, sizeof(line));
+	if (n <= 0)
+		return;
+	if (u->front_fd >= 0) {
+		(void)!write(u->front_fd, line, (size_t)n);
+		(void)close(u->front_fd);
+		u->front_fd = -1;
+	}
+	(void)close(u->serving_fd);
+	u->serving_fd = -1;
+	u->serving = true;
+}
+
+/* Starts what is to run and does not; returns for how long to sleep, -1 for ever. */
+static int start_children(struct up *u) {
+	int wait_ms = -1;
+	for (size_t i = 0; i < (u->serving ? u->n : 1); i++) {
+		struct child *c = &u->children[i];
+		time_t left = c->not_before - now_s();
+		if (c->pid == 0 && left <= 0 && start_child(u, c) < 0)
+			left = 1;
+		if (c->pid == 0 && (wait_ms < 0 || left * 1000 < wait_ms))
+			wait_ms = (int)(left > 0 ? left : 1) * 1000;
+	}
+	return wait_ms;
+}
+
 static int supervise(struct up *u) {
 	sigset_t set;
 	(void)sigemptyset(&set);
@@ -135,42 +163,41 @@ static int supervise(struct up *u) {
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	_cleanup_close_ int sig = signalfd(-1, &set, SFD_CLOEXEC);
+	_cleanup_close_ int sig = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	for (;;) {
-		int wait_ms = -1;
-		for (size_t i = 0; i < u->n; i++) {
-			struct child *c = &u->children[i];
-			time_t left = c->not_before - now_s();
-			if (c->pid == 0 && left <= 0 && start_child(u, c) < 0)
-				left = 1;
-			if (c->pid == 0 && (wait_ms < 0 || left * 1000 < wait_ms))
-				wait_ms = (int)(left > 0 ? left : 1) * 1000;
-		}
-		struct pollfd p = { .fd = sig, .events = POLLIN };
+		int wait_ms = start_children(u);
+		struct pollfd p[] = { { .fd = sig, .events = POLLIN }, { .fd = u->serving_fd, .events = POLLIN } };
 		struct signalfd_siginfo info;
-		if (poll(&p, 1, wait_ms) <= 0 || read(sig, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		if (poll(p, cor_countof(p), wait_ms) <= 0)
 			continue;
-		if (info.ssi_signo == SIGCHLD) {
-			reap(u);
+		if (u->serving_fd >= 0 && p[1].revents)
+			on_serving(u);
+		if (read(sig, &info, sizeof(info)) != (ssize_t)sizeof(info))
 			continue;
+		if (info.ssi_signo != SIGCHLD)
+			break;
+		reap(u);
+		if (!u->serving && u->children[0].pid == 0) {
+			cor_error("the server did not start");
+			return 1;
 		}
-		cor_info("stopping");
-		for (size_t i = u->n; i-- > 0;)
-			stop_child(&u->children[i]);
-		return 0;
 	}
+	cor_info("stopping");
+	for (size_t i = u->n; i-- > 0;)
+		stop_child(&u->children[i]);
+	return 0;
 }
 
 /* ---- what is started ---- */
 
-static void describe(struct up *u, int ready_write) {
+static void describe(struct up *u, int serving_write) {
 	struct child *s = &u->children[u->n++];
 	char *server_dir = cor_asprintf("%s/server", u->cluster.data_dir);
 	s->name = "server";
 	const char *argv[] = {
 		"coracle", "server", "--data-dir", server_dir, "--listen", u->listen, "--advertise", u->advertise,
 		"--node-name", u->hostname, "--uid", cor_asprintf("%d", COR_CLUSTER_UID), "--ready-fd",
-		cor_asprintf("%d", ready_write), NULL,
+		cor_asprintf("%d", serving_write), NULL,
 	};
 	memcpy(s->argv, argv, sizeof(argv));
 	if (!cor_has_command("node"))
@@ -251,39 +278,53 @@ static int wait_ready(struct up *u, int fd, struct cor_err *err) {
 	return 0;
 }
 
+/* The supervisor's process; does not return. */
+_Noreturn static void be_supervisor(struct up *u, int front_fd) {
+	struct cor_err err = { 0 };
+	int lock = -1, serving[2];
+	u->front_fd = front_fd;
+	if (!u->foreground)
+		to_background(u);
+	cor_log_init("up", COR_LOG_INFO);
+	if (cor_cluster_lock(&u->cluster, &lock, &err) < 0) {
+		cor_error("%s", err.message);
+		exit(1);
+	}
+	/* The write end stays open here: a server that is started again finds it. */
+	if (pipe(serving) < 0 || fcntl(serving[0], F_SETFD, FD_CLOEXEC) < 0) {
+		cor_error("pipe: %s", strerror(errno));
+		exit(1);
+	}
+	u->serving_fd = serving[0];
+	describe(u, serving[1]);
+	exit(supervise(u));
+}
+
 static int run(struct up *u, struct cor_err *err) {
-	int lock = -1, ready[2];
+	int ready[2];
 	int r = prepare(u, err);
 	if (r < 0)
 		return r;
 	if (cor_cluster_pid(&u->cluster) > 0)
 		return give_kubeconfig(u, err);
-	if (pipe(ready) < 0)
+	if (u->foreground)
+		be_supervisor(u, -1);
+	if (pipe2(ready, O_CLOEXEC) < 0)
 		return cor_fail_errno(err, errno, "pipe");
-	describe(u, ready[1]);
-	u->ready_fd = ready[1];
-	pid_t pid = u->foreground ? 0 : fork();
+	pid_t pid = fork();
 	if (pid < 0)
 		return cor_fail_errno(err, errno, "fork");
-	if (pid > 0) {
-		(void)close(ready[1]);
-		r = wait_ready(u, ready[0], err);
-		return r < 0 ? r : give_kubeconfig(u, err);
+	if (pid == 0) {
+		(void)close(ready[0]);
+		be_supervisor(u, ready[1]);
 	}
-	(void)close(ready[0]);
-	if (!u->foreground)
-		to_background(u);
-	cor_log_init("up", COR_LOG_INFO);
-	r = cor_cluster_lock(&u->cluster, &lock, err);
-	if (r < 0) {
-		cor_error("%s", err->message);
-		exit(1);
-	}
-	exit(supervise(u));
+	(void)close(ready[1]);
+	r = wait_ready(u, ready[0], err);
+	return r < 0 ? r : give_kubeconfig(u, err);
 }
 
 int cor_cmd_up(int argc, char **argv) {
-	struct up u = { .name = "default", .listen = "0.0.0.0:6443", .ready_fd = -1 };
+	struct up u = { .name = "default", .listen = "0.0.0.0:6443", .front_fd = -1, .serving_fd = -1 };
 	const struct cor_option opts[] = {
 		{ "name", &u.name, NULL }, { "data-dir", &u.data_dir, NULL }, { "listen", &u.listen, NULL },
 		{ "kubeconfig", &u.kubeconfig, NULL }, { "foreground", NULL, &u.foreground },
