@@ -206,7 +206,7 @@ static bool node_heartbeat(struct cor_kind_ctx *ctx, const void *obj, const void
 
 const struct cor_kind_ops cor_kind_node = {
 	.res = COR_RES_NODES,
-	.flags = COR_KIND_MEMORY_STATUS,
+	.flags = COR_KIND_MEMORY_STATUS | COR_KIND_STATUS_ON_CREATE,
 	.defaults = node_defaults,
 	.admit = node_admit,
 	.fields = node_fields,
