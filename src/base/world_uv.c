@@ -45,6 +45,7 @@ struct uv_world {
 	size_t timers;                  /* handles, free ones included */
 	size_t armed, jobs;             /* in use by owners */
 	bool closing;
+	bool firing;                    /* within a timer's fire */
 };
 
 static struct uv_world *world_of(struct cor_world *w) {
@@ -102,8 +103,11 @@ static void on_timer(uv_timer_t *uv) {
 	struct timer *t = cor_container_of(uv, struct timer, uv);
 	struct cor_timer *owner = t->owner;
 	cor_assert(owner && owner->impl == t);
+	struct uv_world *w = t->world;
 	release_timer(t);
+	w->firing = true;
 	owner->fire(owner);
+	w->firing = false;
 }
 
 static void uv_world_timer_set(struct cor_world *base, struct cor_timer *owner, cor_time delay) {
@@ -119,7 +123,9 @@ static void uv_world_timer_set(struct cor_world *base, struct cor_timer *owner, 
 	}
 	/* libuv counts whole milliseconds from the loop's cached time, which may be old. Reckoned
 	 * from the true time and rounded up, a timer is never early. */
-	uint64_t wait = 0;
+	/* libuv runs all timers that are due before it looks at anything else: one that is set anew by
+	 * its own fire, due at once, would keep the loop from ever doing so. */
+	uint64_t wait = w->firing ? 1 : 0;
 	if (delay > 0) {
 		cor_time due = uv_world_monotonic(base);
 		if (__builtin_add_overflow(due, delay, &due) || due > INT64_MAX - 999)

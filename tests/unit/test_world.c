@@ -353,11 +353,46 @@ static void jobs_chain_from_done(void **state) {
 	shop_fini(&s);
 }
 
+/* A timer that is set anew by its own fire, due at once, until a job has come back. */
+struct restless {
+	struct cor_timer timer;
+	struct cor_world *w;
+	struct cor_job job;
+	bool came_back;
+	size_t fired;
+};
+
+static void fire_restless(struct cor_timer *t) {
+	struct restless *r = cor_container_of(t, struct restless, timer);
+	assert_true(++r->fired < 1000000);
+	if (!r->came_back)
+		r->w->timer_set(r->w, t, 0);
+}
+
+static void no_work(struct cor_job *job) {
+}
+
+static void restless_job_done(struct cor_job *job) {
+	cor_container_of(job, struct restless, job)->came_back = true;
+}
+
+static void a_timer_due_at_once_lets_others_run(void **state) {
+	struct fixture *f = *state;
+	struct restless r = { .w = f->w, .timer.fire = fire_restless,
+		.job = { .work = no_work, .done = restless_job_done } };
+	f->w->timer_set(f->w, &r.timer, 0);
+	f->w->submit(f->w, COR_LANE_ANY, &r.job);
+	while (!r.came_back || r.timer.armed)
+		(void)uv_run(&f->loop, UV_RUN_ONCE);
+	assert_true(r.fired > 0);
+}
+
 #define on_loop(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_names), on_loop(clocks), on_loop(timers_fire),
+		on_loop(a_timer_due_at_once_lets_others_run),
 		on_loop(timers_never_early), on_loop(timers_rearm_and_clear),
 		on_loop(timers_owner_goes_at_once), on_loop(timers_clear_one_that_is_due),
 		on_loop(jobs_in_parallel), on_loop(jobs_in_a_lane), on_loop(jobs_chain_from_done),
