@@ -8,7 +8,8 @@ CORACLE=${CORACLE:-build/src/cli/coracle}
 NAME=demo
 IMAGES=/var/cache/coracle/visits
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold= plain=; fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 show() { printf '$ %s\n' "$*"; "$@"; }
 
 [ "$(id -u)" -eq 0 ] || { echo "demo: must be root; try sudo make demo" >&2; exit 1; }
