@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The visit counters from end to end: images, claims, names, restarts. The tests of this file build on
 each other, in order, as a person would go through the example."""
+import os
+import pathlib
 import re
+import signal
 import subprocess
 
 import pytest
@@ -81,12 +84,42 @@ def test_an_exit_code_is_passed_on(visits):
     visits.kubectl("exec", "pod/app-python-0", "--", "sh", "-c", "exit 7", code=7)
 
 
+def process(machine, command):
+    """The pid of one of the cluster's processes."""
+    for proc in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = proc.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"coracle", command.encode()] and str(machine.data).encode() in b" ".join(words):
+            return int(proc.parent.name)
+    return None
+
+
+def containers(machine):
+    return {s["containerID"]: s["restartCount"] for p in machine.get("pods")["items"]
+            for s in p["status"]["containerStatuses"]}
+
+
+@pytest.mark.parametrize("command", ["server", "node"])
+def test_kill_9_stops_no_container_and_starts_none_twice(visits, command):
+    before = containers(visits)
+    pid = process(visits, command)
+    os.kill(pid, signal.SIGKILL)
+    visits.wait_for(f"a new {command}", lambda: process(visits, command) not in (None, pid))
+    visits.coracle("up")
+    visits.wait_for("the API", lambda: "app-python-0" in visits.kubectl("get", "pods", code=None))
+    assert visit(visits, "app-python-1", 8000)
+    assert containers(visits) == before
+    visits.kubectl("exec", "pod/app-python-1", "--", "true")
+
+
 def test_down_and_up_again_keeps_everything(visits):
+    before = [count_of(visits, f"app-python-{i}") for i in range(2)]
     visits.coracle("down", timeout=120)
     assert visits.leftovers() == []
     visits.coracle("up")
     visits.kubectl("rollout", "status", "sts/app-python", "--timeout=60s", timeout=90)
     visits.kubectl("wait", "--for=condition=Ready", "pod/app-python-0", "pod/app-python-1", "--timeout=60s",
                    timeout=90)
-    assert count_of(visits, "app-python-0") == "3"
-    assert count_of(visits, "app-python-1") == "1"
+    assert [count_of(visits, f"app-python-{i}") for i in range(2)] == before
