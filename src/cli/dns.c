@@ -133,8 +133,6 @@ static int start(struct dns *d, uv_loop_t *loop, struct cor_world *world, struct
 	 * of the user takes this back. */
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() == 1)
 		return cor_fail(err, COR_E_CLOSED, "the node agent is gone");
-	/* With its agent it goes too, or the next one could not bind; the change of user has cleared this. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	for (size_t i = 0; i < FEEDS; i++) {
 		struct cor_informer_config ic = {
 			.api = api, .path = feeds[i].path, .arg = d,

@@ -103,6 +103,8 @@ int cor_cmd_node(int argc, char **argv) {
 	}
 	cor_log_init("node", COR_LOG_INFO);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* A worker may hang on a mount: there are more than can plausibly hang at once. */
+	(void)setenv("UV_THREADPOOL_SIZE", "16", 1);
 	(void)uv_loop_init(&n.loop);
 	c->loop = &n.loop;
 	c->world = cor_world_uv_new(&n.loop);

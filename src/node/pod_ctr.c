@@ -278,6 +278,10 @@ void ctr_continue(struct ctr *c) {
 	struct cor_pod_facts_env f = pod_env_facts(p);
 	p->lookup = c->arena;
 	int r = cor_env_build(c->arena, &f, c->f->spec, &c->env, &c->err);
+	/* Values point into the object, which may be exchanged before the container starts. */
+	for (size_t i = 0; r >= 0 && i < c->env.n; i++)
+		c->env.p[i] = (struct cor_kv){ cor_arena_str(c->arena, c->env.p[i].key),
+			cor_arena_str(c->arena, c->env.p[i].value) };
 	if (r >= 0)
 		r = pod_write_hosts(p, &c->err);
 	if (r >= 0)

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 /* A subPath to bind before the container starts. */
@@ -113,16 +112,6 @@ int ctr_config_mounts(struct ctr *c, struct cor_err *err) {
 	return 0;
 }
 
-/* /dev/shm is shared in a pod. */
-static int make_shm(const char *dir, struct cor_err *err) {
-	_cleanup_free_ char *path = cor_asprintf("%s/shm", dir);
-	struct cor_volume_plan plan = { .kind = COR_VOLUME_TMPFS, .path = path, .size = 64 << 20, .fs_group = -1 };
-	int r = cor_volume_apply(&plan, err);
-	if (r >= 0 && chmod(path, 01777) < 0)
-		r = cor_fail_errno(err, errno, "chmod %s", path);
-	return r;
-}
-
 int ctr_bind_all(struct ctr *c, struct cor_err *err) {
 	_cleanup_free_ char *dir = cor_asprintf("%s/containers/%s", c->pod->dir, c->name);
 	int r = cor_mkdir_all(dir, 0755, err);
@@ -131,7 +120,6 @@ int ctr_bind_all(struct ctr *c, struct cor_err *err) {
 	_cleanup_close_ int fd = open(c->termination, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
 	if (fd < 0 || fchmod(fd, 0666) < 0)
 		return cor_fail_errno(err, errno, "create %s", c->termination);
-	r = make_shm(c->pod->dir, err);
 	for (size_t i = 0; r >= 0 && i < c->n_binds; i++) {
 		const struct bind_item *b = &c->binds[i];
 		r = cor_volume_subpath(b->volume, b->sub, b->may_create, b->target, err);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "codec/quantity.h"
 
@@ -213,6 +214,16 @@ static int make_cgroup(struct pod *p, struct cor_err *err) {
 
 /* ---- making it ---- */
 
+/* /dev/shm is shared in a pod. */
+static int make_shm(const char *dir, struct cor_err *err) {
+	_cleanup_free_ char *path = cor_asprintf("%s/shm", dir);
+	struct cor_volume_plan plan = { .kind = COR_VOLUME_TMPFS, .path = path, .size = 64 << 20, .fs_group = -1 };
+	int r = cor_volume_apply(&plan, err);
+	if (r >= 0 && chmod(path, 01777) < 0)
+		r = cor_fail_errno(err, errno, "chmod %s", path);
+	return r;
+}
+
 static void on_worker(struct cor_job *job) {
 	struct pod *p = cor_container_of(job, struct pod, net_job);
 	struct cor_err *err = &p->net_err;
@@ -227,6 +238,8 @@ static void on_worker(struct cor_job *job) {
 		return;
 	}
 	p->net_result = cor_mkdir_all(p->dir, 0750, err);
+	if (p->net_result >= 0 && !s->hostIPC)
+		p->net_result = make_shm(p->dir, err);
 	if (p->net_result < 0)
 		return;
 	size_t n = s->securityContext ? s->securityContext->sysctls.n : 0;
