@@ -121,6 +121,24 @@ static int attach(const char *image, char device[64], struct cor_err *err) {
 	return cor_fail(err, -EBUSY, "no loop device is free");
 }
 
+/* A loop device that outlived its unmount: some process still has the file system. */
+static bool still_attached(const char *image) {
+	enum { LOOPS_MAX = 256 };
+	for (int i = 0; i < LOOPS_MAX; i++) {
+		char path[64], line[4096];
+		(void)snprintf(path, sizeof(path), "/sys/block/loop%d/loop/backing_file", i);
+		FILE *f = fopen(path, "re");
+		if (!f)
+			continue;
+		bool same = fgets(line, sizeof(line), f) && strncmp(line, image, strlen(image)) == 0 &&
+			line[strlen(image)] == '\n';
+		(void)fclose(f);
+		if (same)
+			return true;
+	}
+	return false;
+}
+
 static bool mounted(const char *dir, const char *target) {
 	struct stat a, b;
 	return stat(dir, &a) == 0 && stat(target, &b) == 0 && a.st_dev != b.st_dev;
@@ -139,6 +157,9 @@ int pv_image_mount(const char *dir, uint64_t size, struct cor_err *err) {
 		r = grow_offline(dir, size, err);
 	if (r < 0)
 		return r;
+	/* Two file systems on one image would destroy it. */
+	if (still_attached(image))
+		return cor_fail(err, -EBUSY, "%s is still in use by its last mount", image);
 	char device[64];
 	_cleanup_close_ int fd = attach(image, device, err);
 	if (fd < 0)
@@ -170,5 +191,12 @@ int pv_image_grow(const char *dir, uint64_t size, struct cor_err *err) {
 }
 
 int pv_image_unmount(const char *dir, struct cor_err *err) {
+	/* Somebody may still hold the file system for a moment; what was written must be on the image
+	 * before it can be mounted again. */
+	_cleanup_free_ char *target = cor_asprintf("%s/mount", dir);
+	_cleanup_close_ int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && syncfs(fd) < 0)
+		return cor_fail_errno(err, errno, "sync %s", target);
+	(void)close(cor_take_fd(fd));
 	return cor_volume_unmount_below(dir, err);
 }
