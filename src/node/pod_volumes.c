@@ -301,8 +301,10 @@ static void on_worker(struct cor_job *job) {
 		if (v->plan.kind == COR_VOLUME_IMAGE) {
 			char *dir = cor_strdup(v->plan.path);
 			*strrchr(dir, '/') = 0;
-			p->vol_result = cor_image_rootfs_mount(p->all->c.images, v->plan.image, v->plan.lease, dir, true,
-				&p->vol_err);
+			p->vol_result = cor_mkdir_all(dir, 0711, &p->vol_err);
+			if (p->vol_result >= 0)
+				p->vol_result = cor_image_rootfs_mount(p->all->c.images, v->plan.image, v->plan.lease, dir, true,
+					&p->vol_err);
 			free(dir);
 		} else {
 			p->vol_result = cor_volume_apply(&v->plan, &p->vol_err);

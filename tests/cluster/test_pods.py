@@ -229,6 +229,43 @@ def test_sub_path_cannot_leave_the_volume(machine):
     assert "shadow" not in machine.kubectl("logs", "escape", "-c", "c", code=None)
 
 
+def test_image_volume(machine):
+    apply(machine, pod("imagevolume", "ls /v; touch /v/x", {"restartPolicy": "Never", "volumes": [
+        {"name": "v", "image": {"reference": IMAGE, "pullPolicy": "IfNotPresent"}}]},
+        volumeMounts=[{"name": "v", "mountPath": "/v"}]))
+    wait(machine, "imagevolume", "{.status.phase}", "Failed")
+    log = machine.kubectl("logs", "imagevolume")
+    assert log.startswith("bin\netc\n") and "Read-only file system" in log
+    # What was mounted goes with the pod, or the machine's end finds it.
+    machine.kubectl("delete", "pod", "imagevolume")
+
+
+def test_sidecar(machine):
+    mounts = [{"name": "e", "mountPath": "/e"}]
+    apply(machine, pod("sidecar", "cat /e/up", {"restartPolicy": "Never", "volumes": [{"name": "e", "emptyDir": {}}],
+          "initContainers": [{
+              "name": "s", "restartPolicy": "Always", "image": IMAGE, "volumeMounts": mounts, "command": [
+                  "sh", "-c", "trap 'echo ended; exit 0' TERM; echo up > /e/up; while :; do sleep 0.1; done"],
+              "startupProbe": {"exec": {"command": ["cat", "/e/up"]}, "periodSeconds": 1}}]}, volumeMounts=mounts))
+    wait(machine, "sidecar", "{.status.phase}", "Succeeded")
+    assert machine.kubectl("logs", "sidecar", "-c", "c") == "up\n"
+    assert machine.kubectl("logs", "sidecar", "-c", "s") == "ended\n"
+
+
+def test_ports_by_name_ephemeral_containers_and_a_shared_process_namespace(machine):
+    two = pod("two", "echo hi > /tmp/index.html; exec httpd -f -p 8080 -h /tmp", {"shareProcessNamespace": True},
+              ports=[{"name": "web", "containerPort": 8080}],
+              readinessProbe={"httpGet": {"path": "/", "port": "web"}, "periodSeconds": 1},
+              livenessProbe={"tcpSocket": {"port": "web"}})
+    two["spec"]["containers"].append({"name": "d", "image": IMAGE, "command": ["sleep", "1000"]})
+    apply(machine, two)
+    machine.kubectl("wait", "pod/two", "--for=condition=Ready", "--timeout=30s")
+    assert "httpd" in machine.kubectl("exec", "two", "-c", "d", "--", "ps")
+    machine.kubectl("debug", "two", f"--image={IMAGE}", "-c", "look", "--", "sh", "-c", "echo looking")
+    wait(machine, "two", "{.status.ephemeralContainerStatuses[0].state.terminated.exitCode}", "0")
+    assert machine.kubectl("logs", "two", "-c", "look") == "looking\n"
+
+
 def test_deadline(machine):
     apply(machine, pod("late", "sleep 1000", {"activeDeadlineSeconds": 1}))
     wait(machine, "late", "{.status.phase}", "Failed")
