@@ -429,22 +429,8 @@ void cor_pods_exited(struct cor_pods *ps, struct cor_container *run) {
 	pod_wake(c->pod);
 }
 
-/* Containers of pods that do not exist any more (deleted by force while the agent was away). */
 void cor_pods_synced(struct cor_pods *ps) {
-	struct cor_container *run;
-	size_t it = 0, n = 0;
-	struct cor_container **orphans = NULL;
-	while ((run = ps->c.rt->ops->next(ps->c.rt, &it)))
-		if (!cor_map_get(&ps->by_uid, cor_str_c(run->pod_uid))) {
-			orphans = cor_realloc(orphans, (n + 1) * sizeof(*orphans));
-			orphans[n++] = run;
-		}
-	for (size_t i = 0; i < n; i++) {
-		cor_info("container %s of %s/%s has no pod any more", orphans[i]->name, orphans[i]->pod_namespace,
-			orphans[i]->pod_name);
-		ps->c.rt->ops->remove(ps->c.rt, orphans[i], NULL, NULL);
-	}
-	free(orphans);
+	pods_sweep(ps);
 	ps->synced = true;
 	each(ps, NULL, false);
 }

@@ -233,5 +233,8 @@ void *pod_ref_decode(struct pod *p, struct cor_arena *a, const struct cor_type *
 	struct cor_str name);
 bool pod_refs_known(const struct pod *p);
 
+/* pod_orphans.c */
+void pods_sweep(struct cor_pods *ps);
+
 /* pod_write.c */
 void pod_write(struct pod *p);

@@ -345,3 +345,20 @@ def test_force_delete_stops_the_containers(machine):
     uid = machine.get("pod", "forced")["metadata"]["uid"]
     machine.kubectl("delete", "pod", "forced", "--force", "--grace-period=0")
     machine.wait_for("its directory gone", lambda: not (machine.data / "node/pods" / uid).exists())
+
+
+def test_what_a_killed_agent_did_not_see_is_swept(machine):
+    apply(machine, pod("orphan", "sleep 1000", {"volumes": [{"name": "m", "emptyDir": {"medium": "Memory"}}]},
+                       volumeMounts=[{"name": "m", "mountPath": "/m"}]))
+    wait(machine, "orphan", "{.status.phase}", "Running")
+    uid = machine.get("pod", "orphan")["metadata"]["uid"]
+    container = status(machine, "orphan")["containerStatuses"][0]["containerID"].split("//")[1]
+    pid = agent(machine)
+    os.kill(pid, signal.SIGSTOP)        # it does not see what follows
+    machine.kubectl("delete", "pod", "orphan", "--force", "--grace-period=0")
+    os.kill(pid, signal.SIGKILL)
+    left = [machine.data / "node" / d for d in (f"pods/{uid}", f"rootfs/{container}", f"containers/{container}",
+                                                f"logs/default_orphan_{uid}")]
+    assert left[0].exists() and left[1].exists()
+    machine.wait_for("everything gone", lambda: not any(p.exists() for p in left))
+    assert uid not in pathlib.Path("/proc/self/mountinfo").read_text()
