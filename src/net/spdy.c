@@ -513,8 +513,7 @@ void cor_spdy_send(struct cor_spdy_stream *st, struct cor_str data, bool fin) {
 		cor_put_be32(&b, (last ? (uint32_t)FLAG_FIN << 24 : 0) | (uint32_t)n);
 		cor_buf_add(&b, data.p, n);
 		s->ops.write(s->arg, cor_buf_view(&b));
-		data.p += n;
-		data.n -= n;
+		data = cor_str_sub(data, n, data.n - n);
 	} while (data.n);
 	if (!fin)
 		return;
