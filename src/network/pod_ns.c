@@ -319,14 +319,14 @@ static const char *pin_wanted(const struct cor_pod_ns *ns, enum pin pin) {
 static int make_namespaces(const struct maker *m, struct cor_err *err) {
 	_cleanup_nl_ struct nl outside = { 0 };
 	int flags = 0;
-	for (int i = 0; i < PIN_MAX; i++)
+	for (enum pin i = 0; i < PIN_MAX; i++)
 		flags |= *pin_wanted(m->ns, i) ? pin_flags[i] : 0;
 	int rc = nl_open(&outside, NETLINK_ROUTE, err);
 	if (rc < 0)
 		return rc;
 	if (unshare(flags) < 0)
 		return cor_fail_errno(err, errno, "make the pod's namespaces");
-	for (int i = 0; rc >= 0 && i < PIN_MAX; i++) {
+	for (enum pin i = 0; rc >= 0 && i < PIN_MAX; i++) {
 		if (*pin_wanted(m->ns, i))
 			rc = pin_here(pin_names[i], pin_wanted(m->ns, i), err);
 	}
@@ -397,7 +397,7 @@ static int fill_paths(struct cor_pod_net *pn, const struct cor_pod_ns_spec *spec
 }
 
 static bool all_pinned(const struct cor_pod_ns *ns) {
-	for (int i = 0; i < PIN_MAX; i++) {
+	for (enum pin i = 0; i < PIN_MAX; i++) {
 		if (*pin_wanted(ns, i) && !pin_is_there(pin_wanted(ns, i)))
 			return false;
 	}
