@@ -213,8 +213,7 @@ int cor_cgroup_set(const struct cor_cgroups *cg, const char *path, const struct 
 /* ---- kill and remove ---- */
 
 static size_t signal_procs(const char *dir, int sig) {
-	char file[PATH_MAX];
-	(void)snprintf(file, sizeof(file), "%s/cgroup.procs", dir);
+	_cleanup_free_ char *file = cor_asprintf("%s/cgroup.procs", dir);
 	FILE *f = fopen(file, "re");
 	size_t n = 0;
 	long pid;
