@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -35,3 +36,6 @@ struct cor_option {
 };
 /* Reads argv[1..]; the words that are no options stay in order at argv[1..], *ret_words of them. */
 int cor_options(int argc, char **argv, const struct cor_option *opts, size_t n, int *ret_words, struct cor_err *err);
+/* The whole of text as a number from min to max; name is for the message. */
+int cor_option_number(const char *name, const char *text, int64_t min, int64_t max, int64_t *ret,
+	struct cor_err *err);

@@ -95,7 +95,10 @@ int cor_cmd_node(int argc, char **argv) {
 	struct cor_err err = { 0 };
 	struct cor_agent *agent;
 	int words = 0;
+	int64_t port = 0;
 	int r = cor_options(argc, argv, opts, cor_countof(opts), &words, &err);
+	if (r >= 0)
+		r = cor_option_number("--kubelet-port", n.port, 1, 65535, &port, &err);
 	if (r < 0 || words > 0 || !c->kubeconfig || !c->pki_dir || !c->node_name) {
 		(void)fprintf(stderr, "coracle node: %s\n", r < 0 ? err.message
 			: "want --kubeconfig FILE --pki-dir DIR --name NAME");
@@ -108,7 +111,7 @@ int cor_cmd_node(int argc, char **argv) {
 	(void)uv_loop_init(&n.loop);
 	c->loop = &n.loop;
 	c->world = cor_world_uv_new(&n.loop);
-	c->kubelet_port = atoi(n.port);
+	c->kubelet_port = (int)port;
 	c->network_up = network_up;
 	c->arg = &n;
 	n.dns_again.fire = dns_again;

@@ -2,6 +2,7 @@
 // The reader of command-line options: see cli.h.
 #include <string.h>
 
+#include "base/str.h"
 #include "cli/cli.h"
 
 static const struct cor_option *find(const struct cor_option *opts, size_t n, const char *word, size_t len) {
@@ -42,5 +43,15 @@ int cor_options(int argc, char **argv, const struct cor_option *opts, size_t n, 
 		}
 	}
 	*ret_words = words;
+	return 0;
+}
+
+int cor_option_number(const char *name, const char *text, int64_t min, int64_t max, int64_t *ret,
+	struct cor_err *err) {
+	int64_t v;
+	if (!cor_str_to_i64(cor_str_c(text), &v) || v < min || v > max)
+		return cor_fail(err, COR_E_INVALID, "%s %s: want a number from %lld to %lld", name, text,
+			(long long)min, (long long)max);
+	*ret = v;
 	return 0;
 }

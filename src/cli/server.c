@@ -39,6 +39,7 @@ struct server {
 	struct cor_jwt_key *sa_key;
 	/* options */
 	const char *data_dir, *listen, *advertise, *service_cidr, *domain, *node_name, *uid, *ready_fd;
+	int64_t ready;                  /* the descriptor of ready_fd, or -1 */
 	char host[64];
 	int port;
 };
@@ -77,7 +78,7 @@ static void published(void *arg, int status) {
 	/* Whoever started us waits for this line. */
 	char line[160];
 	int n = snprintf(line, sizeof(line), "https://%s:%d\n", s->advertise, s->port);
-	if (s->ready_fd && write(atoi(s->ready_fd), line, (size_t)n) < 0)
+	if (s->ready >= 0 && write((int)s->ready, line, (size_t)n) < 0)
 		cor_warn("the ready descriptor cannot be written");
 }
 
@@ -206,7 +207,7 @@ static void stop(struct server *s) {
 int cor_cmd_server(int argc, char **argv) {
 	struct server s = {
 		.data_dir = "/var/lib/coracle/default/server", .listen = "127.0.0.1:6443", .service_cidr = "10.96.0.0/12",
-		.domain = "cluster.local",
+		.domain = "cluster.local", .ready = -1,
 	};
 	const struct cor_option opts[] = {
 		{ "data-dir", &s.data_dir, NULL }, { "listen", &s.listen, NULL }, { "advertise", &s.advertise, NULL },
@@ -217,7 +218,8 @@ int cor_cmd_server(int argc, char **argv) {
 	struct cor_err err;
 	int words = 0;
 	cor_log_init("server", COR_LOG_INFO);
-	if (cor_options(argc, argv, opts, cor_countof(opts), &words, &err) < 0 || words > 0) {
+	if (cor_options(argc, argv, opts, cor_countof(opts), &words, &err) < 0 || words > 0 ||
+		(s.ready_fd && cor_option_number("--ready-fd", s.ready_fd, 0, INT32_MAX, &s.ready, &err) < 0)) {
 		(void)fprintf(stderr, "coracle server: %s\n", words > 0 ? "unexpected argument" : err.message);
 		return 2;
 	}

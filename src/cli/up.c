@@ -253,7 +253,10 @@ static int give_kubeconfig(struct up *u, struct cor_err *err) {
 	if (r >= 0)
 		r = cor_pki_write_file(path, cor_buf_view(&b), 0600, err);
 	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
-	if (r >= 0 && uid && gid && chown(path, (uid_t)atoi(uid), (gid_t)atoi(gid)) < 0)
+	int64_t owner, group;
+	if (r >= 0 && uid && gid && cor_option_number("SUDO_UID", uid, 0, UINT32_MAX, &owner, err) == 0 &&
+		cor_option_number("SUDO_GID", gid, 0, UINT32_MAX, &group, err) == 0 &&
+		chown(path, (uid_t)owner, (gid_t)group) < 0)
 		r = cor_fail_errno(err, errno, "%s", path);
 	/* The directory is 0755; only what is in it is closed. */
 	if (r >= 0)

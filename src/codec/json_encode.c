@@ -196,7 +196,7 @@ static void put_double(struct writer *w, double v) {
 	}
 	double a = fabs(v);
 	char *e = strchr(text, 'e');
-	int exponent = atoi(e + 1);
+	int exponent = (int)strtol(e + 1, NULL, 10);
 	if (a != 0 && (a < 1e-6 || a >= 1e21)) {
 		n = (int)(e - text) + snprintf(e, 8, "e%+03d", exponent);
 		/* e-09 becomes e-9 */
