@@ -40,9 +40,27 @@ FORBIDDEN = {
     "sprintf": "it knows no size; use snprintf, cor_buf_printf or cor_arena_printf",
     "vsprintf": "it knows no size; use vsnprintf",
     "gets": "it knows no size; use fgets or read",
+    "strncpy": "it may leave out the NUL; use snprintf or memcpy",
+    "strncat": "its size is not that of the array; use struct cor_buf",
     "system": "it runs a shell; start the program itself with an argument vector",
+    "popen": "it runs a shell; start the program itself with an argument vector",
     "alloca": "the stack has no limit check; use an arena",
     "strtok": "it keeps hidden state; use cor_str_cut",
+    "atoi": "it takes anything for a number; use cor_str_to_i64 or strtol and look at the end",
+    "atol": "it takes anything for a number; use cor_str_to_i64 or strtol and look at the end",
+    "atoll": "it takes anything for a number; use cor_str_to_i64 or strtoll and look at the end",
+    "atof": "it takes anything for a number; use strtod and look at the end",
+    "rand": "it can be guessed and keeps hidden state; use the world's random, or random() in tests",
+    "srand": "it keeps hidden state; use the world's random, or srandom() in tests",
+    "tmpnam": "somebody else may take the name first; use mkstemp",
+    "tempnam": "somebody else may take the name first; use mkstemp",
+    "mktemp": "somebody else may take the name first; use mkstemp",
+    "asctime": "its text is static; use cor_time_format",
+    "ctime": "its text is static; use cor_time_format",
+    "gmtime": "its result is static; use cor_time_format or gmtime_r",
+    "localtime": "its result is static; use cor_time_format or localtime_r",
+    "inet_ntoa": "its text is static; use cor_ip_format or inet_ntop",
+    "gethostbyname": "it blocks and its result is static; use getaddrinfo off the loop",
 }
 FORBIDDEN_CALL = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(FORBIDDEN))
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
@@ -112,6 +130,39 @@ def check_includes(path, lines):
                            f"only, from {folder}/ to {allowed}")
 
 
+def included(path, lines):
+    """(line, file of src/) for every include of one of our own files."""
+    folder = os.path.dirname(path)
+    for number, text in enumerate(lines, 1):
+        match = INCLUDE.match(text)
+        if match:
+            name = match.group(1)
+            # A name without a folder lies beside the file; all others begin at src/.
+            yield number, f"src/{name}" if "/" in name else os.path.join(folder, name)
+
+
+def check_cycles(texts):
+    """(path, line, message) for every circle of includes in {path: text}, once each."""
+    graph = {path: [(n, t) for n, t in included(path, text.split("\n")) if t in texts]
+             for path, text in texts.items()}
+    state = dict.fromkeys(graph, "new")
+
+    def visit(path, way):
+        state[path] = "open"
+        for line, target in graph[path]:
+            if state[target] == "open":
+                circle = way[way.index(target):] + [target]
+                yield path, line, ("includes in a circle: " + " -> ".join(circle) +
+                                   "; move what both need into a header of its own")
+            elif state[target] == "new":
+                yield from visit(target, way + [target])
+        state[path] = "done"
+
+    for path in sorted(graph):
+        if state[path] == "new":
+            yield from visit(path, [path])
+
+
 def check_c(path, text, lines):
     code = NOT_CODE.sub(blank, text)
     for number, line in enumerate(code.split("\n"), 1):
@@ -174,7 +225,7 @@ def main():
     options = parser.parse_args()
     root = os.path.normpath(options.root)
 
-    findings, headers, count = [], [], 0
+    findings, headers, texts, count = [], [], {}, 0
     for path in files(root):
         if not path.endswith((".c", ".h", ".py", ".sh", ".api", "meson.build")):
             continue
@@ -184,6 +235,9 @@ def main():
         findings += (f"{path}:{line}: {what}" for line, what in check_text(path, text))
         if path.startswith("src/") and path.endswith(".h"):
             headers.append(path)
+        if path.startswith("src/") and path.endswith((".c", ".h")):
+            texts[path] = text
+    findings += (f"{path}:{line}: {what}" for path, line, what in check_cycles(texts))
     if options.headers:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             results = pool.map(lambda h: compile_alone(root, h, options.cc, options.include_dirs),

@@ -3,7 +3,7 @@
 """Each rule of house_rules.py finds what it should, at the right line, and nothing else."""
 import unittest
 
-from house_rules import SPDX, check_text
+from house_rules import FORBIDDEN, SPDX, check_cycles, check_text
 
 HEAD = f"// {SPDX}\n"
 LONG = "int f(int a,\n\tint b) {\n" + "\ta++;\n" * 148 + "}\n"
@@ -35,6 +35,8 @@ CASES = [
      [(3, "strcpy()"), (4, "system()")]),
     ("src/base/a.c", HEAD + "\tsnprintf(a); strtok_r(b); w->system(c); w.gets(d); my_gets(e);\n", []),
     ("src/base/a.c", HEAD + '/* strcpy(\n */ f("\\"gets("); // alloca(x)\n', []),
+    ("src/base/a.c", HEAD + "\tx = atoi(s) + rand() + strtol(s);\n\tw->random(w); popen(c, d);\n",
+     [(2, "atoi()"), (2, "rand()"), (3, "popen()")]),
     # directions
     ("src/node/a.c", HEAD + '#include "net/tls.h"\n#include "network/addr.h"\n', []),
     ("src/node/a.c", HEAD + '#include "api/kind.h"\n#include "store/store.h"\n'
@@ -59,6 +61,25 @@ class HouseRules(unittest.TestCase):
                 self.assertEqual([line for line, _ in got], [line for line, _ in want], got)
                 for (_, message), (_, part) in zip(got, want):
                     self.assertIn(part, message)
+
+    def test_every_forbidden_call(self):
+        for name, why in FORBIDDEN.items():
+            with self.subTest(call=name):
+                self.assertEqual(list(check_text("src/base/a.c", f"{HEAD}\t{name}(x);\n")),
+                                 [(2, f"{name}() is forbidden: {why}")])
+
+    def test_cycles(self):
+        tree = {"src/a/a.h": '#include "b/b.h"\n', "src/b/b.h": '\n#include "b_priv.h"\n',
+                "src/b/b_priv.h": '#include "base/x.h"\n', "src/base/x.h": "",
+                "src/a/a.c": '#include "a/a.h"\n#include "gen/made.h"\n'}
+        self.assertEqual(list(check_cycles(tree)), [])
+        tree["src/b/b_priv.h"] += '#include "a/a.h"\n'
+        [(path, line, message)] = check_cycles(tree)
+        self.assertEqual((path, line), ("src/b/b_priv.h", 2))
+        self.assertIn("src/a/a.h -> src/b/b.h -> src/b/b_priv.h -> src/a/a.h", message)
+        tree["src/b/b_priv.h"] = '#include "b/b_priv.h"\n'
+        [(path, line, message)] = check_cycles(tree)
+        self.assertIn("src/b/b_priv.h -> src/b/b_priv.h", message)
 
 
 if __name__ == "__main__":
