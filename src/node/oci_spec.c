@@ -264,15 +264,18 @@ static int write_mounts(struct cor_buf *b, const struct cor_container_spec *spec
 		bool hidden = false;
 		for (size_t k = 0; k < spec->n_mounts && !hidden; k++)
 			hidden = below(defaults[i].destination, spec->mounts[k].destination);
-		if (!hidden)
-			list[n++] = (struct mount_entry){ defaults[i], n };
+		if (hidden)
+			continue;
+		list[n] = (struct mount_entry){ defaults[i], n };
+		n++;
 	}
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct cor_mount *m = &spec->mounts[i];
 		if (!m->destination || m->destination[0] != '/' || depth(m->destination) == 0)
 			return cor_fail(err, COR_E_INVALID, "mount path \"%s\" must be absolute and not \"/\"",
 				m->destination ? m->destination : "");
-		list[n++] = (struct mount_entry){ *m, n };
+		list[n] = (struct mount_entry){ *m, n };
+		n++;
 	}
 	qsort(list, n, sizeof(*list), by_depth);
 	cor_jw_open(b, "mounts", '[');
