@@ -86,8 +86,8 @@ struct cor_fvalue cor_fv_json(struct cor_str json) {
 	return json.p ? (struct cor_fvalue){ json } : cor_fv_null();
 }
 
-struct cor_fvalue cor_fv_obj(struct cor_field_errors *e, const struct cor_type *t,
-	const void *obj) {
+struct cor_fvalue cor_fv_obj(
+	struct cor_field_errors *e, const struct cor_type *t, const void *obj) {
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	if (!obj || cor_json_encode(t, obj, &b) < 0)
 		return cor_fv_null();
@@ -102,6 +102,19 @@ struct cor_fvalue cor_fv_strings(struct cor_field_errors *e, const struct cor_st
 		cor_json_write_str(&b, p[i]);
 	}
 	cor_buf_byte(&b, ']');
+	return (struct cor_fvalue){ cor_arena_str(e->arena, cor_buf_view(&b)) };
+}
+
+struct cor_fvalue cor_fv_map(struct cor_field_errors *e, const struct cor_strmap *m) {
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	cor_buf_byte(&b, '{');
+	for (size_t i = 0; i < m->n; i++) {
+		cor_buf_c(&b, i ? "," : "");
+		cor_json_write_str(&b, m->p[i].key);
+		cor_buf_byte(&b, ':');
+		cor_json_write_str(&b, m->p[i].value);
+	}
+	cor_buf_byte(&b, '}');
 	return (struct cor_fvalue){ cor_arena_str(e->arena, cor_buf_view(&b)) };
 }
 
@@ -139,26 +152,26 @@ static void add_v(struct cor_field_errors *e, enum cor_field_error_type type,
 	add(e, type, path, value, (struct cor_str){ text, len });
 }
 
-#define ADD_FORMATTED(type, value) \
-	do { \
-		va_list ap; \
-		va_start(ap, fmt); \
-		add_v(e, type, path, value, fmt, ap); \
-		va_end(ap); \
+#define ADD_FORMATTED(type, value)                                                                 \
+	do {                                                                                       \
+		va_list ap;                                                                        \
+		va_start(ap, fmt);                                                                 \
+		add_v(e, type, path, value, fmt, ap);                                              \
+		va_end(ap);                                                                        \
 	} while (0)
 
-void cor_fe_required(struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt,
-	...) {
+void cor_fe_required(
+	struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt, ...) {
 	ADD_FORMATTED(COR_FE_REQUIRED, no_value);
 }
 
-void cor_fe_forbidden(struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt,
-	...) {
+void cor_fe_forbidden(
+	struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt, ...) {
 	ADD_FORMATTED(COR_FE_FORBIDDEN, no_value);
 }
 
-void cor_fe_internal(struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt,
-	...) {
+void cor_fe_internal(
+	struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt, ...) {
 	ADD_FORMATTED(COR_FE_INTERNAL, no_value);
 }
 
@@ -172,13 +185,13 @@ void cor_fe_type_invalid(struct cor_field_errors *e, const struct cor_fpath *pat
 	ADD_FORMATTED(COR_FE_TYPE_INVALID, v.text);
 }
 
-void cor_fe_duplicate(struct cor_field_errors *e, const struct cor_fpath *path,
-	struct cor_fvalue v) {
+void cor_fe_duplicate(
+	struct cor_field_errors *e, const struct cor_fpath *path, struct cor_fvalue v) {
 	add(e, COR_FE_DUPLICATE, path, v.text, no_value);
 }
 
-void cor_fe_not_found(struct cor_field_errors *e, const struct cor_fpath *path,
-	struct cor_fvalue v) {
+void cor_fe_not_found(
+	struct cor_field_errors *e, const struct cor_fpath *path, struct cor_fvalue v) {
 	add(e, COR_FE_NOT_FOUND, path, v.text, no_value);
 }
 
@@ -196,8 +209,8 @@ void cor_fe_not_supported(struct cor_field_errors *e, const struct cor_fpath *pa
 static void add_count(struct cor_field_errors *e, enum cor_field_error_type type,
 	const struct cor_fpath *path, struct cor_str value, const char *text, size_t n,
 	const char *unit) {
-	struct cor_str detail = cor_arena_printf(e->arena, "%s %zu %s%s", text, n, unit,
-		n == 1 ? "" : "s");
+	struct cor_str detail =
+		cor_arena_printf(e->arena, "%s %zu %s%s", text, n, unit, n == 1 ? "" : "s");
 	add(e, type, path, value, detail);
 }
 
@@ -209,19 +222,18 @@ void cor_fe_too_long_chars(struct cor_field_errors *e, const struct cor_fpath *p
 	add_count(e, COR_FE_TOO_LONG, path, no_value, "may not be more than", max, "character");
 }
 
-void cor_fe_too_short(struct cor_field_errors *e, const struct cor_fpath *path,
-	size_t min_chars) {
+void cor_fe_too_short(struct cor_field_errors *e, const struct cor_fpath *path, size_t min_chars) {
 	add_count(e, COR_FE_TOO_SHORT, path, no_value, "must be at least", min_chars, "character");
 }
 
-void cor_fe_too_many(struct cor_field_errors *e, const struct cor_fpath *path, size_t actual,
-	size_t max) {
+void cor_fe_too_many(
+	struct cor_field_errors *e, const struct cor_fpath *path, size_t actual, size_t max) {
 	struct cor_str value = cor_fv_int(e, (int64_t)actual).text;
 	add_count(e, COR_FE_TOO_MANY, path, value, "must have at most", max, "item");
 }
 
-void cor_fe_too_few(struct cor_field_errors *e, const struct cor_fpath *path, size_t actual,
-	size_t min) {
+void cor_fe_too_few(
+	struct cor_field_errors *e, const struct cor_fpath *path, size_t actual, size_t min) {
 	struct cor_str value = cor_fv_int(e, (int64_t)actual).text;
 	add_count(e, COR_FE_TOO_FEW, path, value, "must have at least", min, "item");
 }
@@ -240,8 +252,8 @@ bool cor_fe_broken(struct cor_field_errors *e, const struct cor_fpath *path, str
 	return b.n == 0 || add_broken(e, path, cor_fv_str(e, v), b);
 }
 
-bool cor_fe_broken_int(struct cor_field_errors *e, const struct cor_fpath *path, int64_t v,
-	struct cor_broken b) {
+bool cor_fe_broken_int(
+	struct cor_field_errors *e, const struct cor_fpath *path, int64_t v, struct cor_broken b) {
 	return b.n == 0 || add_broken(e, path, cor_fv_int(e, v), b);
 }
 

@@ -25,10 +25,10 @@
 /* --- paths: links on the stack of the validators, valid in the block that makes them --- */
 
 struct cor_fpath {
-	const struct cor_fpath *up;     /* NULL at the root */
-	const char *name;               /* a field, or several: "spec.template"; NULL for the others */
-	struct cor_str key;             /* of a map: [key] */
-	size_t index;                   /* of a list: [3], when name and key are absent */
+	const struct cor_fpath *up; /* NULL at the root */
+	const char *name;           /* a field, or several: "spec.template"; NULL for the others */
+	struct cor_str key;         /* of a map: [key] */
+	size_t index;               /* of a list: [3], when name and key are absent */
 };
 
 #define COR_FIELD(up_, name_) (&(const struct cor_fpath){ .up = (up_), .name = (name_) })
@@ -59,8 +59,8 @@ enum cor_field_error_type {
 
 struct cor_field_error {
 	enum cor_field_error_type type;
-	struct cor_str field;           /* printed path */
-	struct cor_str body;            /* "Invalid value: \"x\": must be ..." */
+	struct cor_str field; /* printed path */
+	struct cor_str body;  /* "Invalid value: \"x\": must be ..." */
 };
 
 /* Beyond this many, further errors are dropped. */
@@ -79,7 +79,7 @@ struct cor_field_errors {
 struct cor_fvalue {
 	struct cor_str text;
 };
-struct cor_fvalue cor_fv_str(struct cor_field_errors *e, struct cor_str s);     /* Go's %q */
+struct cor_fvalue cor_fv_str(struct cor_field_errors *e, struct cor_str s); /* Go's %q */
 struct cor_fvalue cor_fv_c(struct cor_field_errors *e, const char *s);
 struct cor_fvalue cor_fv_int(struct cor_field_errors *e, int64_t v);
 struct cor_fvalue cor_fv_bool(bool v);
@@ -91,40 +91,44 @@ struct cor_fvalue cor_fv_json(struct cor_str json);
 struct cor_fvalue cor_fv_obj(struct cor_field_errors *e, const struct cor_type *t, const void *obj);
 /* ["a","b"] */
 struct cor_fvalue cor_fv_strings(struct cor_field_errors *e, const struct cor_str *p, size_t n);
+/* {"a":"b"} */
+struct cor_fvalue cor_fv_map(struct cor_field_errors *e, const struct cor_strmap *m);
 
 /* --- adders; a format makes the detail, "" = none --- */
 
 #define COR_FE_PRINTF(at) __attribute__((format(printf, at, at + 1)))
 void cor_fe_required(struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt, ...)
 	COR_FE_PRINTF(3);
-void cor_fe_forbidden(struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt, ...)
-	COR_FE_PRINTF(3);
+void cor_fe_forbidden(struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt,
+	...) COR_FE_PRINTF(3);
 void cor_fe_internal(struct cor_field_errors *e, const struct cor_fpath *path, const char *fmt, ...)
 	COR_FE_PRINTF(3);
 void cor_fe_invalid(struct cor_field_errors *e, const struct cor_fpath *path, struct cor_fvalue v,
 	const char *fmt, ...) COR_FE_PRINTF(4);
 void cor_fe_type_invalid(struct cor_field_errors *e, const struct cor_fpath *path,
 	struct cor_fvalue v, const char *fmt, ...) COR_FE_PRINTF(4);
-void cor_fe_duplicate(struct cor_field_errors *e, const struct cor_fpath *path, struct cor_fvalue v);
-void cor_fe_not_found(struct cor_field_errors *e, const struct cor_fpath *path, struct cor_fvalue v);
+void cor_fe_duplicate(
+	struct cor_field_errors *e, const struct cor_fpath *path, struct cor_fvalue v);
+void cor_fe_not_found(
+	struct cor_field_errors *e, const struct cor_fpath *path, struct cor_fvalue v);
 /* allowed: NULL-terminated, shown in this order; NULL = no detail. */
 void cor_fe_not_supported(struct cor_field_errors *e, const struct cor_fpath *path,
 	struct cor_fvalue v, const char *const *allowed);
 void cor_fe_too_long(struct cor_field_errors *e, const struct cor_fpath *path, size_t max_bytes);
 void cor_fe_too_long_chars(struct cor_field_errors *e, const struct cor_fpath *path, size_t max);
 void cor_fe_too_short(struct cor_field_errors *e, const struct cor_fpath *path, size_t min_chars);
-void cor_fe_too_many(struct cor_field_errors *e, const struct cor_fpath *path, size_t actual,
-	size_t max);
-void cor_fe_too_few(struct cor_field_errors *e, const struct cor_fpath *path, size_t actual,
-	size_t min);
+void cor_fe_too_many(
+	struct cor_field_errors *e, const struct cor_fpath *path, size_t actual, size_t max);
+void cor_fe_too_few(
+	struct cor_field_errors *e, const struct cor_fpath *path, size_t actual, size_t min);
 
 /* --- the common checks in one line; true when the value is fine --- */
 
 /* One Invalid for each text of b. */
 bool cor_fe_broken(struct cor_field_errors *e, const struct cor_fpath *path, struct cor_str v,
 	struct cor_broken b);
-bool cor_fe_broken_int(struct cor_field_errors *e, const struct cor_fpath *path, int64_t v,
-	struct cor_broken b);
+bool cor_fe_broken_int(
+	struct cor_field_errors *e, const struct cor_fpath *path, int64_t v, struct cor_broken b);
 /* Required when empty, else Invalid for each text. */
 bool cor_fe_need(struct cor_field_errors *e, const struct cor_fpath *path, struct cor_str v,
 	struct cor_broken b);
@@ -158,7 +162,7 @@ void cor_field_errors_status(const struct cor_field_errors *e, struct cor_str gr
 /* --- metadata (validate_meta.c) --- */
 
 struct cor_meta_rules {
-	struct cor_broken (*name)(struct cor_str name, bool prefix);    /* NULL: DNS subdomain */
+	struct cor_broken (*name)(struct cor_str name, bool prefix); /* NULL: DNS subdomain */
 	bool namespaced;
 	/* core's older checker, which wants finalizers of other domains to be qualified */
 	bool core_finalizers;
@@ -171,13 +175,14 @@ void cor_validate_meta(struct cor_field_errors *e, const struct cor_fpath *path,
 void cor_validate_meta_update(struct cor_field_errors *e, const struct cor_fpath *path,
 	const meta_v1_ObjectMeta *meta, const meta_v1_ObjectMeta *old);
 /* Parts, for the templates inside other kinds. */
-void cor_validate_labels(struct cor_field_errors *e, const struct cor_fpath *path,
-	const struct cor_strmap *labels);
+void cor_validate_labels(
+	struct cor_field_errors *e, const struct cor_fpath *path, const struct cor_strmap *labels);
 void cor_validate_annotations(struct cor_field_errors *e, const struct cor_fpath *path,
 	const struct cor_strmap *annotations);
 /* list: the path of the finalizers, i: which of them. */
 void cor_validate_finalizer(struct cor_field_errors *e, const struct cor_fpath *list, size_t i,
 	struct cor_str finalizer, bool core_finalizers);
-/* A label selector (facts/kinds.md 3.3). allow_bad_values: for values that the stored object has. */
+/* A label selector (facts/kinds.md 3.3). allow_bad_values: for values that the stored object has.
+ */
 void cor_validate_label_selector(struct cor_field_errors *e, const struct cor_fpath *path,
 	const meta_v1_LabelSelector *s, bool allow_bad_values);

@@ -137,3 +137,10 @@ const struct cor_str *cor_strmap_get(const struct cor_strmap *m, struct cor_str 
 			return &m->p[i].value;
 	return NULL;
 }
+
+bool cor_strmap_eq(const struct cor_strmap *a, const struct cor_strmap *b) {
+	bool same = a->n == b->n;
+	for (size_t i = 0; same && i < a->n; i++)
+		same = cor_str_eq(a->p[i].key, b->p[i].key) && cor_str_eq(a->p[i].value, b->p[i].value);
+	return same;
+}

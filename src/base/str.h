@@ -72,3 +72,5 @@ void cor_str_hash_seed(uint64_t seed);
 
 /* NULL when there is none; linear, the maps are small. */
 const struct cor_str *cor_strmap_get(const struct cor_strmap *m, struct cor_str key);
+/* Of maps that are sorted by key, as decoded ones are. */
+bool cor_strmap_eq(const struct cor_strmap *a, const struct cor_strmap *b);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small kinds of core/v1 and of discovery and coordination: Namespace, Secret, Node, Event,
 // Endpoints, EndpointSlice, Lease (facts/kinds.md 2.5, 4.2, 8).
-#include "api/kinds/kinds.h"
+#include "api/kinds/core.h"
+#include "api/kinds/network.h"
 #include "api/kinds/podspec.h"
 #include "gen/coordination_v1.h"
-#include "gen/discovery_v1.h"
 
-void cor_kind_fields(struct cor_arena *a, struct cor_strmap *ret, const struct cor_kv *values, size_t n) {
+void cor_kind_fields(
+	struct cor_arena *a, struct cor_strmap *ret, const struct cor_kv *values, size_t n) {
 	struct cor_kv *p = cor_arena_array(a, struct cor_kv, n);
 	size_t k = 0;
 	for (size_t i = 0; p && i < n; i++)
@@ -31,7 +32,8 @@ void cor_kind_add_finalizer(struct cor_arena *a, struct meta_v1_ObjectMeta *m, c
 	m->finalizers.n++;
 }
 
-static void set_label(struct cor_arena *a, struct meta_v1_ObjectMeta *m, struct cor_str key, struct cor_str value) {
+static void set_label(struct cor_arena *a, struct meta_v1_ObjectMeta *m, struct cor_str key,
+	struct cor_str value) {
 	size_t at = 0;
 	while (at < m->labels.n && cor_str_cmp(m->labels.p[at].key, key) < 0)
 		at++;
@@ -41,7 +43,8 @@ static void set_label(struct cor_arena *a, struct meta_v1_ObjectMeta *m, struct 
 	if (!p)
 		return;
 	for (size_t i = 0; i < n; i++)
-		p[i] = i == at ? (struct cor_kv){ key, value } : m->labels.p[i < at || replace ? i : i - 1];
+		p[i] = i == at ? (struct cor_kv){ key, value }
+			       : m->labels.p[i < at || replace ? i : i - 1];
 	m->labels.p = p;
 	m->labels.n = n;
 }
@@ -51,7 +54,8 @@ static void set_label(struct cor_arena *a, struct meta_v1_ObjectMeta *m, struct 
 static void namespace_defaults(struct cor_kind_ctx *ctx, void *obj) {
 	struct core_v1_Namespace *ns = obj;
 	if (ns->metadata.name.n > 0)
-		set_label(ctx->arena, &ns->metadata, COR_STR("kubernetes.io/metadata.name"), ns->metadata.name);
+		set_label(ctx->arena, &ns->metadata, COR_STR("kubernetes.io/metadata.name"),
+			ns->metadata.name);
 	cor_default_str(&ns->status.phase, "Active");
 }
 
@@ -87,14 +91,16 @@ static int namespace_delete(struct cor_kind_ctx *ctx, const void *old, struct co
 	static const char *const immortal[] = { "default", "kube-system", "kube-public" };
 	for (size_t i = 0; i < cor_countof(immortal); i++)
 		if (cor_str_eq_c(ctx->name, immortal[i]))
-			return cor_fail_status(err, COR_REASON_FORBIDDEN, "this namespace may not be deleted");
+			return cor_fail_status(
+				err, COR_REASON_FORBIDDEN, "this namespace may not be deleted");
 	return 0;
 }
 
 static const char *const namespace_labels[] = { "status.phase", NULL };
 
 static void namespace_fields(struct cor_arena *a, const void *obj, struct cor_strmap *ret) {
-	const struct cor_kv v[] = { { COR_STR("status.phase"), ((const struct core_v1_Namespace *)obj)->status.phase } };
+	const struct cor_kv v[] = { { COR_STR("status.phase"),
+		((const struct core_v1_Namespace *)obj)->status.phase } };
 	cor_kind_fields(a, ret, v, 1);
 }
 
@@ -105,6 +111,8 @@ const struct cor_kind_ops cor_kind_namespace = {
 	.prepare_create = namespace_create,
 	.prepare_update = namespace_update,
 	.admit_delete = namespace_delete,
+	.validate_status = cor_namespace_validate_status,
+	.name_rule = cor_name_label,
 	.fields = namespace_fields,
 	.field_labels = namespace_labels,
 };
@@ -115,11 +123,14 @@ static void secret_defaults(struct cor_kind_ctx *ctx, void *obj) {
 	struct core_v1_Secret *s = obj;
 	/* stringData is write-only: merged over data, never shown. Both are sorted by key. */
 	if (s->stringData.n > 0) {
-		struct cor_kv *p = cor_arena_array(ctx->arena, struct cor_kv, s->data.n + s->stringData.n);
+		struct cor_kv *p =
+			cor_arena_array(ctx->arena, struct cor_kv, s->data.n + s->stringData.n);
 		size_t n = 0, i = 0, k = 0;
 		while (p && (i < s->data.n || k < s->stringData.n)) {
-			int c = i == s->data.n ? 1 : k == s->stringData.n ? -1
-				: cor_str_cmp(s->data.p[i].key, s->stringData.p[k].key);
+			int c = i == s->data.n ? 1
+				: k == s->stringData.n
+					? -1
+					: cor_str_cmp(s->data.p[i].key, s->stringData.p[k].key);
 			p[n++] = c < 0 ? s->data.p[i] : s->stringData.p[k];
 			i += c <= 0;
 			k += c >= 0;
@@ -134,13 +145,16 @@ static void secret_defaults(struct cor_kind_ctx *ctx, void *obj) {
 static const char *const secret_labels[] = { "type", NULL };
 
 static void secret_fields(struct cor_arena *a, const void *obj, struct cor_strmap *ret) {
-	const struct cor_kv v[] = { { COR_STR("type"), ((const struct core_v1_Secret *)obj)->type } };
+	const struct cor_kv v[] = { { COR_STR("type"),
+		((const struct core_v1_Secret *)obj)->type } };
 	cor_kind_fields(a, ret, v, 1);
 }
 
 const struct cor_kind_ops cor_kind_secret = {
 	.res = COR_RES_SECRETS,
 	.defaults = secret_defaults,
+	.validate = cor_secret_validate,
+	.validate_update = cor_secret_validate_update,
 	.fields = secret_fields,
 	.field_labels = secret_labels,
 };
@@ -148,6 +162,12 @@ const struct cor_kind_ops cor_kind_secret = {
 const struct cor_kind_ops cor_kind_serviceaccount = {
 	.res = COR_RES_SERVICEACCOUNTS,
 	.flags = COR_KIND_DELETE_RETURNS_OBJECT,
+};
+
+const struct cor_kind_ops cor_kind_configmap = {
+	.res = COR_RES_CONFIGMAPS,
+	.validate = cor_configmap_validate,
+	.validate_update = cor_configmap_validate_update,
 };
 
 /* ---- Node ---- */
@@ -164,7 +184,8 @@ static int node_admit(struct cor_kind_ctx *ctx, void *obj, const void *old, stru
 	struct core_v1_Node *n = obj;
 	if (old)
 		return 0;
-	struct core_v1_Taint *p = cor_arena_array(ctx->arena, struct core_v1_Taint, n->spec.taints.n + 1);
+	struct core_v1_Taint *p =
+		cor_arena_array(ctx->arena, struct core_v1_Taint, n->spec.taints.n + 1);
 	for (size_t i = 0; i < n->spec.taints.n; i++) {
 		if (cor_str_eq(n->spec.taints.p[i].key, COR_STR("node.kubernetes.io/not-ready")))
 			return 0;
@@ -174,7 +195,8 @@ static int node_admit(struct cor_kind_ctx *ctx, void *obj, const void *old, stru
 	if (!p)
 		return 0;
 	p[n->spec.taints.n++] = (struct core_v1_Taint){
-		.key = COR_STR("node.kubernetes.io/not-ready"), .effect = COR_STR("NoSchedule"),
+		.key = COR_STR("node.kubernetes.io/not-ready"),
+		.effect = COR_STR("NoSchedule"),
 	};
 	n->spec.taints.p = p;
 	return 0;
@@ -185,7 +207,8 @@ static const char *const node_labels[] = { "spec.unschedulable", NULL };
 static void node_fields(struct cor_arena *a, const void *obj, struct cor_strmap *ret) {
 	const struct core_v1_Node *n = obj;
 	const struct cor_kv v[] = {
-		{ COR_STR("spec.unschedulable"), n->spec.unschedulable ? COR_STR("true") : COR_STR("false") },
+		{ COR_STR("spec.unschedulable"),
+			n->spec.unschedulable ? COR_STR("true") : COR_STR("false") },
 	};
 	cor_kind_fields(a, ret, v, 1);
 }
@@ -212,12 +235,16 @@ const struct cor_kind_ops cor_kind_node = {
 	.fields = node_fields,
 	.field_labels = node_labels,
 	.heartbeat = node_heartbeat,
+	.validate = cor_node_validate,
+	.validate_update = cor_node_validate_update,
+	.validate_status = cor_node_validate_status,
 };
 
 /* ---- Lease ---- */
 
 static bool lease_heartbeat(struct cor_kind_ctx *ctx, const void *obj, const void *old) {
-	struct coordination_v1_Lease *a = cor_obj_dup(&cor_type_coordination_v1_Lease, obj, ctx->arena);
+	struct coordination_v1_Lease *a =
+		cor_obj_dup(&cor_type_coordination_v1_Lease, obj, ctx->arena);
 	const struct coordination_v1_Lease *b = old;
 	if (!a || !a->spec.renewTime)
 		return false;
@@ -235,9 +262,18 @@ const struct cor_kind_ops cor_kind_lease = {
 /* ---- Event ---- */
 
 static const char *const event_labels[] = {
-	"involvedObject.apiVersion", "involvedObject.fieldPath", "involvedObject.kind", "involvedObject.name",
-	"involvedObject.namespace", "involvedObject.resourceVersion", "involvedObject.uid", "reason",
-	"reportingComponent", "source", "type", NULL,
+	"involvedObject.apiVersion",
+	"involvedObject.fieldPath",
+	"involvedObject.kind",
+	"involvedObject.name",
+	"involvedObject.namespace",
+	"involvedObject.resourceVersion",
+	"involvedObject.uid",
+	"reason",
+	"reportingComponent",
+	"source",
+	"type",
+	NULL,
 };
 
 static void event_fields(struct cor_arena *a, const void *obj, struct cor_strmap *ret) {
@@ -253,7 +289,8 @@ static void event_fields(struct cor_arena *a, const void *obj, struct cor_strmap
 		{ COR_STR("involvedObject.uid"), o->uid },
 		{ COR_STR("reason"), e->reason },
 		{ COR_STR("reportingComponent"), e->reportingComponent },
-		{ COR_STR("source"), e->source.component.n > 0 ? e->source.component : e->reportingComponent },
+		{ COR_STR("source"),
+			e->source.component.n > 0 ? e->source.component : e->reportingComponent },
 		{ COR_STR("type"), e->type },
 	};
 	cor_kind_fields(a, ret, v, cor_countof(v));
@@ -262,6 +299,8 @@ static void event_fields(struct cor_arena *a, const void *obj, struct cor_strmap
 const struct cor_kind_ops cor_kind_event = {
 	.res = COR_RES_EVENTS,
 	.flags = COR_KIND_CREATE_ON_UPDATE | COR_KIND_NO_GC,
+	.name_rule = cor_name_path_segment,
+	.validate = cor_event_validate,
 	.fields = event_fields,
 	.field_labels = event_labels,
 };
@@ -279,6 +318,8 @@ const struct cor_kind_ops cor_kind_endpoints = {
 	.res = COR_RES_ENDPOINTS,
 	.flags = COR_KIND_CREATE_ON_UPDATE,
 	.defaults = endpoints_defaults,
+	.validate = cor_endpoints_validate,
+	.validate_update = cor_endpoints_validate_update,
 };
 
 static void slice_defaults(struct cor_kind_ctx *ctx, void *obj) {
@@ -294,4 +335,6 @@ const struct cor_kind_ops cor_kind_endpointslice = {
 	.res = COR_RES_ENDPOINTSLICES,
 	.flags = COR_KIND_GENERATION,
 	.defaults = slice_defaults,
+	.validate = cor_slice_validate,
+	.validate_update = cor_slice_validate_update,
 };

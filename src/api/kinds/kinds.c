@@ -13,6 +13,7 @@ static const struct cor_kind_ops *const kinds[COR_RES_MAX] = {
 	[COR_RES_PERSISTENTVOLUMES] = &cor_kind_persistentvolume,
 	[COR_RES_STORAGECLASSES] = &cor_kind_storageclass,
 	[COR_RES_SERVICES] = &cor_kind_service,
+	[COR_RES_CONFIGMAPS] = &cor_kind_configmap,
 	[COR_RES_SECRETS] = &cor_kind_secret,
 	[COR_RES_SERVICEACCOUNTS] = &cor_kind_serviceaccount,
 	[COR_RES_NODES] = &cor_kind_node,

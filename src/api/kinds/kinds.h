@@ -18,6 +18,7 @@ extern const struct cor_kind_ops cor_kind_persistentvolumeclaim;
 extern const struct cor_kind_ops cor_kind_persistentvolume;
 extern const struct cor_kind_ops cor_kind_storageclass;
 extern const struct cor_kind_ops cor_kind_service;
+extern const struct cor_kind_ops cor_kind_configmap;
 extern const struct cor_kind_ops cor_kind_secret;
 extern const struct cor_kind_ops cor_kind_serviceaccount;
 extern const struct cor_kind_ops cor_kind_node;

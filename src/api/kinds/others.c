@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kinds whose rules fit into a line or two: how they are named, whether a PUT may create them or needs a
-// resourceVersion, what a deletion answers (facts/kinds.md 2.5 and 3.2).
-#include "api/kinds/kinds.h"
-
+// Kinds whose rules fit into a line or two: how they are named, whether a PUT may create them or
+// needs a resourceVersion, what a deletion answers (facts/kinds.md 2.5 and 3.2).
+#include "api/kinds/network.h"
+#include "gen/policy_v1.h"
 #include "gen/rbac_v1.h"
+#include "gen/scheduling_v1.h"
 
 /* ---- RBAC ---- */
 
@@ -12,7 +13,8 @@ static const struct cor_str rbac_group = COR_STR_INIT("rbac.authorization.k8s.io
 static void default_subjects(rbac_v1_Subject *p, size_t n) {
 	for (size_t i = 0; i < n; i++)
 		if (p[i].apiGroup.n == 0)
-			p[i].apiGroup = cor_str_eq_c(p[i].kind, "ServiceAccount") ? COR_STR("") : rbac_group;
+			p[i].apiGroup = cor_str_eq_c(p[i].kind, "ServiceAccount") ? COR_STR("")
+										  : rbac_group;
 }
 
 static void binding_defaults(struct cor_kind_ctx *ctx, void *obj) {
@@ -29,36 +31,38 @@ static void cluster_binding_defaults(struct cor_kind_ctx *ctx, void *obj) {
 	default_subjects(b->subjects.p, b->subjects.n);
 }
 
-static void check_role(const rbac_v1_RoleRef *now, const rbac_v1_RoleRef *old,
-	struct cor_field_errors *errs) {
+static void check_role(
+	const rbac_v1_RoleRef *now, const rbac_v1_RoleRef *old, struct cor_field_errors *errs) {
 	if (!cor_obj_equal(&cor_type_rbac_v1_RoleRef, now, old))
-		cor_fe_invalid(errs, COR_ROOT("roleRef"), cor_fv_obj(errs, &cor_type_rbac_v1_RoleRef, now),
-			"cannot change roleRef");
+		cor_fe_invalid(errs, COR_ROOT("roleRef"),
+			cor_fv_obj(errs, &cor_type_rbac_v1_RoleRef, now), "cannot change roleRef");
 }
 
-static void binding_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
-	struct cor_field_errors *errs) {
-	check_role(&((const rbac_v1_RoleBinding *)obj)->roleRef, &((const rbac_v1_RoleBinding *)old)->roleRef,
-		errs);
+static void binding_update(
+	struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *errs) {
+	check_role(&((const rbac_v1_RoleBinding *)obj)->roleRef,
+		&((const rbac_v1_RoleBinding *)old)->roleRef, errs);
 }
 
-static void cluster_binding_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
-	struct cor_field_errors *errs) {
+static void cluster_binding_update(
+	struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *errs) {
 	check_role(&((const rbac_v1_ClusterRoleBinding *)obj)->roleRef,
 		&((const rbac_v1_ClusterRoleBinding *)old)->roleRef, errs);
 }
 
-static void check_rules(const rbac_v1_PolicyRule *p, size_t n, bool namespaced,
-	struct cor_field_errors *errs) {
+static void check_rules(
+	const rbac_v1_PolicyRule *p, size_t n, bool namespaced, struct cor_field_errors *errs) {
 	const struct cor_fpath *rules = COR_ROOT("rules");
 	for (size_t i = 0; i < n; i++) {
 		const struct cor_fpath *at = COR_INDEX(rules, i);
 		if (p[i].verbs.n == 0)
-			cor_fe_required(errs, COR_FIELD(at, "verbs"), "verbs must contain at least one value");
+			cor_fe_required(errs, COR_FIELD(at, "verbs"),
+				"verbs must contain at least one value");
 		if (p[i].nonResourceURLs.n) {
 			if (namespaced)
-				cor_fe_invalid(errs, COR_FIELD(at, "nonResourceURLs"), cor_fv_strings(errs,
-					p[i].nonResourceURLs.p, p[i].nonResourceURLs.n),
+				cor_fe_invalid(errs, COR_FIELD(at, "nonResourceURLs"),
+					cor_fv_strings(errs, p[i].nonResourceURLs.p,
+						p[i].nonResourceURLs.n),
 					"namespaced rules cannot apply to non-resource URLs");
 			continue;
 		}
@@ -71,55 +75,149 @@ static void check_rules(const rbac_v1_PolicyRule *p, size_t n, bool namespaced,
 	}
 }
 
-static void role_validate(struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *errs) {
+static void role_validate(
+	struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *errs) {
 	const rbac_v1_Role *r = obj;
 	check_rules(r->rules.p, r->rules.n, true, errs);
 }
 
-static void cluster_role_validate(struct cor_kind_ctx *ctx, const void *obj,
-	struct cor_field_errors *errs) {
+static void cluster_role_validate(
+	struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *errs) {
 	const rbac_v1_ClusterRole *r = obj;
 	check_rules(r->rules.p, r->rules.n, false, errs);
 }
 
-static void role_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
-	struct cor_field_errors *errs) {
+static void role_update(
+	struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *errs) {
 	role_validate(ctx, obj, errs);
 }
 
-static void cluster_role_update(struct cor_kind_ctx *ctx, const void *obj, const void *old,
-	struct cor_field_errors *errs) {
+static void cluster_role_update(
+	struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *errs) {
 	cluster_role_validate(ctx, obj, errs);
 }
 
-#define RBAC(id, defaults_, validate_, update_) { \
-	.res = (id), .flags = COR_KIND_CREATE_ON_UPDATE, .name_rule = cor_name_path_segment, \
-	.defaults = (defaults_), .validate = (validate_), .validate_update = (update_) }
+/* ---- PodDisruptionBudget ---- */
+
+static void check_share(
+	struct cor_field_errors *e, const struct cor_fpath *at, struct cor_intstr v) {
+	int64_t percent;
+	if (v.kind == COR_INTSTR_INT)
+		(void)cor_fe_not_negative(e, at, v.i);
+	else if (v.kind == COR_INTSTR_STR && cor_fe_broken(e, at, v.s, cor_check_percent(v.s)) &&
+		 cor_str_to_i64(cor_str_sub(v.s, 0, v.s.n - 1), &percent) && percent > 100)
+		cor_fe_invalid(e, at, cor_fv_intstr(e, v), "must not be greater than 100%%");
+}
+
+static void budget_validate(struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *e) {
+	static const char *const policies[] = { "AlwaysAllow", "IfHealthyBudget", NULL };
+	const policy_v1_PodDisruptionBudgetSpec *s =
+		&((const policy_v1_PodDisruptionBudget *)obj)->spec;
+	const struct cor_fpath *spec = COR_ROOT("spec");
+	if (s->minAvailable.kind && s->maxUnavailable.kind)
+		cor_fe_invalid(e, spec,
+			cor_fv_obj(e, &cor_type_policy_v1_PodDisruptionBudgetSpec, s),
+			"minAvailable and maxUnavailable cannot be both set");
+	check_share(e, COR_FIELD(spec, "minAvailable"), s->minAvailable);
+	check_share(e, COR_FIELD(spec, "maxUnavailable"), s->maxUnavailable);
+	if (s->selector)
+		cor_validate_label_selector(e, COR_FIELD(spec, "selector"), s->selector, false);
+	if (s->unhealthyPodEvictionPolicy.p)
+		(void)cor_fe_one_of(e, COR_FIELD(spec, "unhealthyPodEvictionPolicy"),
+			s->unhealthyPodEvictionPolicy, policies);
+}
+
+static void budget_validate_update(
+	struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *e) {
+	budget_validate(ctx, obj, e);
+}
+
+/* ---- PriorityClass ---- */
+
+enum { USER_PRIORITY_MAX = 1000000000 };
+
+static void priority_validate(
+	struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *e) {
+	static const char *const preemption[] = { "Never", "PreemptLowerPriority", NULL };
+	static const struct {
+		const char *name;
+		int32_t value;
+	} built_in[] = {
+		{ "system-node-critical", 2000001000 },
+		{ "system-cluster-critical", 2000000000 },
+	};
+	const scheduling_v1_PriorityClass *p = obj;
+	bool ours = false;
+	for (size_t i = 0; i < cor_countof(built_in); i++)
+		ours |= cor_str_eq_c(p->metadata.name, built_in[i].name) &&
+			p->value == built_in[i].value;
+	if (!ours && cor_str_starts(p->metadata.name, COR_STR("system-")))
+		cor_fe_forbidden(e, COR_ROOT("metadata.name"),
+			"priority class names with 'system-' prefix are reserved for system use "
+			"only");
+	else if (!ours && p->value > USER_PRIORITY_MAX)
+		cor_fe_forbidden(e, COR_ROOT("value"),
+			"maximum allowed value of a user defined priority is %d",
+			USER_PRIORITY_MAX);
+	if (p->preemptionPolicy.p)
+		(void)cor_fe_one_of(
+			e, COR_ROOT("preemptionPolicy"), p->preemptionPolicy, preemption);
+}
+
+static void priority_validate_update(
+	struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *e) {
+	const scheduling_v1_PriorityClass *p = obj, *was = old;
+	if (p->value != was->value)
+		cor_fe_forbidden(e, COR_ROOT("value"), "may not be changed in an update.");
+	(void)cor_fe_immutable_str(
+		e, COR_ROOT("preemptionPolicy"), p->preemptionPolicy, was->preemptionPolicy);
+}
+
+#define RBAC(id, defaults_, validate_, update_)                                                    \
+	{                                                                                          \
+		.res = (id), .flags = COR_KIND_CREATE_ON_UPDATE,                                   \
+		.name_rule = cor_name_path_segment, .defaults = (defaults_),                       \
+		.validate = (validate_), .validate_update = (update_)                              \
+	}
 
 /* ---- the table ---- */
 
-#define PLAIN(id, flags_) { .res = (id), .flags = (flags_) }
+#define PLAIN(id, flags_)                                                                          \
+	{ .res = (id), .flags = (flags_) }
+#define CHECKED(id, flags_, name_)                                                                 \
+	{                                                                                          \
+		.res = (id), .flags = (flags_), .validate = name_##_validate,                      \
+		.validate_update = name_##_validate_update                                         \
+	}
 
 static const struct cor_kind_ops others[] = {
 	RBAC(COR_RES_ROLES, NULL, role_validate, role_update),
 	RBAC(COR_RES_CLUSTERROLES, NULL, cluster_role_validate, cluster_role_update),
 	RBAC(COR_RES_ROLEBINDINGS, binding_defaults, NULL, binding_update),
 	RBAC(COR_RES_CLUSTERROLEBINDINGS, cluster_binding_defaults, NULL, cluster_binding_update),
-	{ .res = COR_RES_PODDISRUPTIONBUDGETS, .flags = COR_KIND_NO_UNCONDITIONAL | COR_KIND_GENERATION,
-		.name_rule = cor_name_path_segment },
+	{ .res = COR_RES_PODDISRUPTIONBUDGETS,
+		.flags = COR_KIND_NO_UNCONDITIONAL | COR_KIND_GENERATION,
+		.name_rule = cor_name_path_segment,
+		.validate = budget_validate,
+		.validate_update = budget_validate_update },
+	{ .res = COR_RES_PRIORITYCLASSES,
+		.validate = priority_validate,
+		.validate_update = priority_validate_update },
 	{ .res = COR_RES_CERTIFICATESIGNINGREQUESTS, .name_rule = cor_name_path_segment },
 	PLAIN(COR_RES_DAEMONSETS, COR_KIND_GENERATION),
 	PLAIN(COR_RES_JOBS, COR_KIND_GENERATION | COR_KIND_ORPHAN_DEFAULT),
 	PLAIN(COR_RES_CRONJOBS, COR_KIND_GENERATION),
-	PLAIN(COR_RES_INGRESSES, COR_KIND_GENERATION),
-	PLAIN(COR_RES_INGRESSCLASSES, COR_KIND_GENERATION),
-	PLAIN(COR_RES_NETWORKPOLICIES, COR_KIND_GENERATION),
+	CHECKED(COR_RES_INGRESSES, COR_KIND_GENERATION, cor_ingress),
+	CHECKED(COR_RES_INGRESSCLASSES, COR_KIND_GENERATION, cor_ingressclass),
+	CHECKED(COR_RES_NETWORKPOLICIES, COR_KIND_GENERATION, cor_networkpolicy),
 	PLAIN(COR_RES_FLOWSCHEMAS, COR_KIND_GENERATION),
 	PLAIN(COR_RES_PRIORITYLEVELCONFIGURATIONS, COR_KIND_GENERATION),
 	PLAIN(COR_RES_VALIDATINGADMISSIONPOLICIES, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
-	PLAIN(COR_RES_VALIDATINGADMISSIONPOLICYBINDINGS, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_VALIDATINGADMISSIONPOLICYBINDINGS,
+		COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
 	PLAIN(COR_RES_MUTATINGADMISSIONPOLICIES, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
-	PLAIN(COR_RES_MUTATINGADMISSIONPOLICYBINDINGS, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
+	PLAIN(COR_RES_MUTATINGADMISSIONPOLICYBINDINGS,
+		COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
 	PLAIN(COR_RES_VALIDATINGWEBHOOKCONFIGURATIONS, COR_KIND_NO_UNCONDITIONAL),
 	PLAIN(COR_RES_MUTATINGWEBHOOKCONFIGURATIONS, COR_KIND_NO_UNCONDITIONAL),
 	PLAIN(COR_RES_CUSTOMRESOURCEDEFINITIONS, COR_KIND_GENERATION | COR_KIND_NO_UNCONDITIONAL),
@@ -129,7 +227,8 @@ static const struct cor_kind_ops others[] = {
 	PLAIN(COR_RES_CSIDRIVERS, COR_KIND_NO_UNCONDITIONAL | COR_KIND_DELETE_RETURNS_OBJECT),
 	PLAIN(COR_RES_CSINODES, COR_KIND_NO_UNCONDITIONAL | COR_KIND_DELETE_RETURNS_OBJECT),
 	PLAIN(COR_RES_CSISTORAGECAPACITIES, COR_KIND_NO_UNCONDITIONAL),
-	PLAIN(COR_RES_VOLUMEATTACHMENTS, COR_KIND_NO_UNCONDITIONAL | COR_KIND_DELETE_RETURNS_OBJECT),
+	PLAIN(COR_RES_VOLUMEATTACHMENTS,
+		COR_KIND_NO_UNCONDITIONAL | COR_KIND_DELETE_RETURNS_OBJECT),
 	PLAIN(COR_RES_VOLUMEATTRIBUTESCLASSES, COR_KIND_DELETE_RETURNS_OBJECT),
 	PLAIN(COR_RES_RESOURCEQUOTAS, COR_KIND_DELETE_RETURNS_OBJECT),
 	PLAIN(COR_RES_PODTEMPLATES, COR_KIND_DELETE_RETURNS_OBJECT),

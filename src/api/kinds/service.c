@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services: defaults, and the addresses and node ports that they hold (facts/kinds.md 6,
-// facts/controllers.md 16). What is taken is known from the stored Services at the first use and kept
-// in step by allocate and release, which also see writes that are still under way.
+// facts/controllers.md 16). What is taken is known from the stored Services at the first use and
+// kept in step by allocate and release, which also see writes that are still under way.
 #include <stdio.h>
 
-#include "api/kinds/kinds.h"
 #include "api/kinds/podspec.h"
+#include "api/kinds/service.h"
 #include "api/registry_priv.h"
 #include "base/map.h"
 #include "codec/ip.h"
@@ -14,34 +14,21 @@ enum { PORT_BAND_MAX = 128, IP_BAND_MIN = 16, IP_BAND_MAX = 256 };
 
 struct cor_service_alloc {
 	struct cor_cidr cidr;
-	struct cor_map ips;             /* text -> the allocator itself, as a mark */
+	struct cor_map ips; /* text -> the allocator itself, as a mark */
 	unsigned char ports[65536 / 8];
 };
 
 /* ---- defaults ---- */
 
-static bool is_type(const struct core_v1_Service *s, const char *type) {
-	return cor_str_eq_c(s->spec.type, type);
-}
-
-static bool is_external(const struct core_v1_Service *s) {
-	return is_type(s, "NodePort") || is_type(s, "LoadBalancer") ||
-		(is_type(s, "ClusterIP") && s->spec.externalIPs.n > 0);
-}
-
-static bool is_headless(const struct core_v1_Service *s) {
-	return cor_str_eq(s->spec.clusterIP, COR_STR("None"));
-}
-
 static bool needs_ip(const struct core_v1_Service *s) {
-	return !is_type(s, "ExternalName") && !is_headless(s);
+	return !cor_service_is(s, "ExternalName") && !cor_service_is_headless(s);
 }
 
 static bool needs_ports(const struct core_v1_Service *s) {
-	if (is_type(s, "NodePort"))
+	if (cor_service_is(s, "NodePort"))
 		return true;
-	return is_type(s, "LoadBalancer") &&
-		(!s->spec.allocateLoadBalancerNodePorts || *s->spec.allocateLoadBalancerNodePorts);
+	return cor_service_is(s, "LoadBalancer") &&
+	       (!s->spec.allocateLoadBalancerNodePorts || *s->spec.allocateLoadBalancerNodePorts);
 }
 
 static void affinity(struct cor_arena *a, struct core_v1_ServiceSpec *s) {
@@ -51,9 +38,11 @@ static void affinity(struct cor_arena *a, struct core_v1_ServiceSpec *s) {
 		return;
 	}
 	if (!s->sessionAffinityConfig)
-		s->sessionAffinityConfig = cor_arena_new_of(a, struct core_v1_SessionAffinityConfig);
+		s->sessionAffinityConfig =
+			cor_arena_new_of(a, struct core_v1_SessionAffinityConfig);
 	if (s->sessionAffinityConfig && !s->sessionAffinityConfig->clientIP)
-		s->sessionAffinityConfig->clientIP = cor_arena_new_of(a, struct core_v1_ClientIPConfig);
+		s->sessionAffinityConfig->clientIP =
+			cor_arena_new_of(a, struct core_v1_ClientIPConfig);
 	if (s->sessionAffinityConfig && s->sessionAffinityConfig->clientIP)
 		cor_default_i32(a, &s->sessionAffinityConfig->clientIP->timeoutSeconds, 10800);
 }
@@ -66,15 +55,16 @@ static void defaults(struct cor_kind_ctx *ctx, void *obj) {
 	for (size_t i = 0; i < s->ports.n; i++) {
 		struct core_v1_ServicePort *p = &s->ports.p[i];
 		cor_default_str(&p->protocol, "TCP");
-		if (p->targetPort.kind == COR_INTSTR_NONE || (p->targetPort.kind == COR_INTSTR_INT && p->targetPort.i == 0) ||
-		    (p->targetPort.kind == COR_INTSTR_STR && p->targetPort.s.n == 0))
+		if (p->targetPort.kind == COR_INTSTR_NONE ||
+			(p->targetPort.kind == COR_INTSTR_INT && p->targetPort.i == 0) ||
+			(p->targetPort.kind == COR_INTSTR_STR && p->targetPort.s.n == 0))
 			p->targetPort = (struct cor_intstr){ .kind = COR_INTSTR_INT, .i = p->port };
 	}
-	if (!is_type(svc, "ExternalName"))
+	if (!cor_service_is(svc, "ExternalName"))
 		cor_default_str(&s->internalTrafficPolicy, "Cluster");
-	if (is_external(svc))
+	if (cor_service_is_external(svc))
 		cor_default_str(&s->externalTrafficPolicy, "Cluster");
-	if (is_type(svc, "LoadBalancer"))
+	if (cor_service_is(svc, "LoadBalancer"))
 		cor_default_bool(ctx->arena, &s->allocateLoadBalancerNodePorts, true);
 	for (size_t i = 0; i < svc->status.loadBalancer.ingress.n; i++)
 		if (svc->status.loadBalancer.ingress.p[i].ip.n > 0)
@@ -92,6 +82,17 @@ static void one_ip(struct cor_arena *a, struct core_v1_ServiceSpec *s) {
 	s->clusterIPs.n = 1;
 }
 
+/* clusterIP says something new, and clusterIPs is what it was. */
+static bool only_first_changed(
+	const struct core_v1_ServiceSpec *s, const struct core_v1_ServiceSpec *was) {
+	if (cor_str_eq(s->clusterIP, was->clusterIP) || s->clusterIPs.n != was->clusterIPs.n)
+		return false;
+	for (size_t i = 0; i < s->clusterIPs.n; i++)
+		if (!cor_str_eq(s->clusterIPs.p[i], was->clusterIPs.p[i]))
+			return false;
+	return true;
+}
+
 static bool port_used(const struct core_v1_ServiceSpec *s, int32_t node_port) {
 	for (size_t i = 0; i < s->ports.n; i++)
 		if (s->ports.p[i].nodePort == node_port)
@@ -102,12 +103,13 @@ static bool port_used(const struct core_v1_ServiceSpec *s, int32_t node_port) {
 static void keep_node_ports(struct core_v1_ServiceSpec *s, const struct core_v1_ServiceSpec *was) {
 	for (size_t i = 0; i < s->ports.n; i++)
 		for (size_t k = 0; s->ports.p[i].nodePort == 0 && k < was->ports.n; k++)
-			if (cor_str_eq(s->ports.p[i].name, was->ports.p[k].name) && was->ports.p[k].nodePort &&
-			    !port_used(s, was->ports.p[k].nodePort))
+			if (cor_str_eq(s->ports.p[i].name, was->ports.p[k].name) &&
+				was->ports.p[k].nodePort && !port_used(s, was->ports.p[k].nodePort))
 				s->ports.p[i].nodePort = was->ports.p[k].nodePort;
 }
 
-static void drop_unchanged_ports(struct core_v1_ServiceSpec *s, const struct core_v1_ServiceSpec *was) {
+static void drop_unchanged_ports(
+	struct core_v1_ServiceSpec *s, const struct core_v1_ServiceSpec *was) {
 	for (size_t i = 0; i < s->ports.n; i++)
 		for (size_t k = 0; k < was->ports.n; k++)
 			if (s->ports.p[i].nodePort == was->ports.p[k].nodePort)
@@ -118,7 +120,7 @@ static void prepare_update(struct cor_kind_ctx *ctx, void *obj, const void *old)
 	struct core_v1_Service *svc = obj;
 	const struct core_v1_Service *was = old;
 	struct core_v1_ServiceSpec *s = &svc->spec;
-	if (!is_type(svc, "ExternalName") && !is_type(was, "ExternalName")) {
+	if (!cor_service_is(svc, "ExternalName") && !cor_service_is(was, "ExternalName")) {
 		if (s->clusterIP.n == 0)
 			s->clusterIP = was->spec.clusterIP;
 		if (s->ipFamilyPolicy.n == 0)
@@ -127,24 +129,26 @@ static void prepare_update(struct cor_kind_ctx *ctx, void *obj, const void *old)
 			s->ipFamilies.p = was->spec.ipFamilies.p;
 			s->ipFamilies.n = was->spec.ipFamilies.n;
 		}
-		if (s->clusterIPs.n == 0 && s->clusterIP.n > 0)
+		if (s->clusterIP.n > 0 &&
+			(s->clusterIPs.n == 0 || only_first_changed(s, &was->spec)))
 			one_ip(ctx->arena, s);
 	}
 	if (needs_ports(svc) && needs_ports(was))
 		keep_node_ports(s, &was->spec);
 	if (!needs_ports(svc) && needs_ports(was))
 		drop_unchanged_ports(s, &was->spec);
-	if (is_type(svc, "ExternalName") && !is_type(was, "ExternalName") && cor_str_eq(s->clusterIP, was->spec.clusterIP)) {
+	if (cor_service_is(svc, "ExternalName") && !cor_service_is(was, "ExternalName") &&
+		cor_str_eq(s->clusterIP, was->spec.clusterIP)) {
 		s->clusterIP = (struct cor_str){ 0 };
 		s->clusterIPs.n = s->ipFamilies.n = 0;
 		s->ipFamilyPolicy = (struct cor_str){ 0 };
 	}
-	if (!is_type(svc, "LoadBalancer") && is_type(was, "LoadBalancer")) {
+	if (!cor_service_is(svc, "LoadBalancer") && cor_service_is(was, "LoadBalancer")) {
 		s->allocateLoadBalancerNodePorts = NULL;
 		s->loadBalancerClass = (struct cor_str){ 0 };
 		svc->status.loadBalancer.ingress.n = 0;
 	}
-	if (!is_external(svc) && is_external(was))
+	if (!cor_service_is_external(svc) && cor_service_is_external(was))
 		s->externalTrafficPolicy = (struct cor_str){ 0 };
 }
 
@@ -187,7 +191,7 @@ static struct cor_service_alloc *alloc_of(struct cor_kind_ctx *ctx) {
 		return r->services;
 	struct cor_service_alloc *al = cor_new(struct cor_service_alloc);
 	bool ok = cor_cidr_parse(cor_str_c(r->config.service_cidr), &al->cidr);
-	cor_assert(ok && !al->cidr.ip.v6);      /* checked with the other flags at start */
+	cor_assert(ok && !al->cidr.ip.v6); /* checked with the other flags at start */
 	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
 	struct loading l = { al, a };
 	cor_store_each(ctx->store, COR_RES_SERVICES, (struct cor_str){ 0 }, (struct cor_str){ 0 },
@@ -206,7 +210,8 @@ void cor_service_alloc_free(struct cor_service_alloc *al) {
 /* The n-th address of the range. */
 static struct cor_str nth_ip(struct cor_arena *a, const struct cor_cidr *c, uint32_t n) {
 	struct cor_ip ip = c->ip;
-	uint32_t base = (uint32_t)ip.bytes[0] << 24 | (uint32_t)ip.bytes[1] << 16 | (uint32_t)ip.bytes[2] << 8 | ip.bytes[3];
+	uint32_t base = (uint32_t)ip.bytes[0] << 24 | (uint32_t)ip.bytes[1] << 16 |
+			(uint32_t)ip.bytes[2] << 8 | ip.bytes[3];
 	uint32_t mask = c->bits == 0 ? 0 : ~0u << (32 - c->bits);
 	uint32_t v = (base & mask) + n;
 	ip.bytes[0] = (uint8_t)(v >> 24);
@@ -223,7 +228,10 @@ static struct cor_str nth_ip(struct cor_arena *a, const struct cor_cidr *c, uint
 static struct cor_str free_ip(struct cor_kind_ctx *ctx, struct cor_service_alloc *al) {
 	uint32_t size = al->cidr.bits >= 31 ? 2 : (uint32_t)(1u << (32 - al->cidr.bits));
 	uint32_t last = size - 2, band = size / 16;
-	band = size <= 16 ? 1 : band < IP_BAND_MIN ? IP_BAND_MIN : band > IP_BAND_MAX ? IP_BAND_MAX : band;
+	band = size <= 16           ? 1
+	       : band < IP_BAND_MIN ? IP_BAND_MIN
+	       : band > IP_BAND_MAX ? IP_BAND_MAX
+				    : band;
 	uint32_t upper = last - band + 1, r;
 	ctx->world->random(ctx->world, &r, sizeof(r));
 	for (uint32_t i = 0; i < last; i++) {
@@ -242,23 +250,25 @@ static bool held_by(const struct core_v1_Service *old, struct cor_str ip) {
 	return false;
 }
 
-static int invalid(struct cor_kind_ctx *ctx, struct cor_err *err, const char *field, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+static int invalid(struct cor_kind_ctx *ctx, struct cor_err *err, const char *field,
+	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-static int invalid(struct cor_kind_ctx *ctx, struct cor_err *err, const char *field, const char *fmt, ...) {
+static int invalid(
+	struct cor_kind_ctx *ctx, struct cor_err *err, const char *field, const char *fmt, ...) {
 	char text[400];
 	va_list ap;
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	int r = cor_fail_status(err, COR_REASON_INVALID, "Service \"%.*s\" is invalid: %s: Invalid value: %s",
-		COR_STR_ARG(ctx->name), field, text);
+	int r = cor_fail_status(err, COR_REASON_INVALID,
+		"Service \"%.*s\" is invalid: %s: Invalid value: %s", COR_STR_ARG(ctx->name), field,
+		text);
 	(void)snprintf(err->field, sizeof(err->field), "%s", field);
 	return r;
 }
 
-static int take_ip(struct cor_kind_ctx *ctx, struct cor_service_alloc *al, struct core_v1_Service *svc,
-	const struct core_v1_Service *old, struct cor_err *err) {
+static int take_ip(struct cor_kind_ctx *ctx, struct cor_service_alloc *al,
+	struct core_v1_Service *svc, const struct core_v1_Service *old, struct cor_err *err) {
 	struct core_v1_ServiceSpec *s = &svc->spec;
 	cor_default_str(&s->ipFamilyPolicy, "SingleStack");
 	if (s->ipFamilies.n == 0) {
@@ -270,19 +280,25 @@ static int take_ip(struct cor_kind_ctx *ctx, struct cor_service_alloc *al, struc
 		s->clusterIP = free_ip(ctx, al);
 		if (s->clusterIP.n == 0)
 			return cor_fail_status(err, COR_REASON_INTERNAL_ERROR,
-				"failed to allocate a serviceIP for Service \"%.*s\": range is full", COR_STR_ARG(ctx->name));
+				"failed to allocate a serviceIP for Service \"%.*s\": range is "
+				"full",
+				COR_STR_ARG(ctx->name));
 	}
 	one_ip(ctx->arena, s);
-	if (is_headless(svc) || held_by(old, s->clusterIP))
+	if (cor_service_is_headless(svc) || held_by(old, s->clusterIP))
 		return 0;
 	struct cor_ip ip;
 	if (!cor_ip_parse(s->clusterIP, &ip) || !cor_cidr_contains(&al->cidr, &ip))
-		return invalid(ctx, err, "spec.clusterIPs", "[\"%.*s\"]: failed to allocate IP %.*s: the provided IP (%.*s) "
-			"is not in the valid range. The range of valid IPs is %s", COR_STR_ARG(s->clusterIP),
-			COR_STR_ARG(s->clusterIP), COR_STR_ARG(s->clusterIP), ctx->registry->config.service_cidr);
+		return invalid(ctx, err, "spec.clusterIPs",
+			"[\"%.*s\"]: failed to allocate IP %.*s: the provided IP (%.*s) "
+			"is not in the valid range. The range of valid IPs is %s",
+			COR_STR_ARG(s->clusterIP), COR_STR_ARG(s->clusterIP),
+			COR_STR_ARG(s->clusterIP), ctx->registry->config.service_cidr);
 	if (cor_map_get(&al->ips, s->clusterIP))
-		return invalid(ctx, err, "spec.clusterIPs", "[\"%.*s\"]: failed to allocate IP %.*s: provided IP is already "
-			"allocated", COR_STR_ARG(s->clusterIP), COR_STR_ARG(s->clusterIP));
+		return invalid(ctx, err, "spec.clusterIPs",
+			"[\"%.*s\"]: failed to allocate IP %.*s: provided IP is already "
+			"allocated",
+			COR_STR_ARG(s->clusterIP), COR_STR_ARG(s->clusterIP));
 	return 0;
 }
 
@@ -290,7 +306,8 @@ static bool port_taken(const struct cor_service_alloc *al, int port) {
 	return al->ports[port / 8] & (1 << port % 8);
 }
 
-static int free_port(struct cor_kind_ctx *ctx, const struct cor_service_alloc *al, const struct core_v1_ServiceSpec *s) {
+static int free_port(struct cor_kind_ctx *ctx, const struct cor_service_alloc *al,
+	const struct core_v1_ServiceSpec *s) {
 	int lo = ctx->registry->config.node_port_min, hi = ctx->registry->config.node_port_max;
 	int n = hi - lo + 1, band = n / 32;
 	band = band < 16 ? 16 : band > PORT_BAND_MAX ? PORT_BAND_MAX : band;
@@ -299,7 +316,9 @@ static int free_port(struct cor_kind_ctx *ctx, const struct cor_service_alloc *a
 	ctx->world->random(ctx->world, &r, sizeof(r));
 	for (int i = 0; i < n; i++) {
 		int upper = n - band;
-		int port = lo + (i < upper ? band + (int)((r % (unsigned)upper + (unsigned)i) % (unsigned)upper) : i - upper);
+		int port = lo + (i < upper ? band + (int)((r % (unsigned)upper + (unsigned)i) %
+							    (unsigned)upper)
+					   : i - upper);
 		if (!port_taken(al, port) && !port_used(s, port))
 			return port;
 	}
@@ -314,8 +333,8 @@ static int32_t sibling_port(const struct core_v1_ServiceSpec *s, size_t of) {
 	return 0;
 }
 
-static int take_ports(struct cor_kind_ctx *ctx, struct cor_service_alloc *al, struct core_v1_Service *svc,
-	const struct core_v1_Service *old, struct cor_err *err) {
+static int take_ports(struct cor_kind_ctx *ctx, struct cor_service_alloc *al,
+	struct core_v1_Service *svc, const struct core_v1_Service *old, struct cor_err *err) {
 	struct core_v1_ServiceSpec *s = &svc->spec;
 	int lo = ctx->registry->config.node_port_min, hi = ctx->registry->config.node_port_max;
 	for (size_t i = 0; i < s->ports.n; i++) {
@@ -325,10 +344,14 @@ static int take_ports(struct cor_kind_ctx *ctx, struct cor_service_alloc *al, st
 		if (want == 0)
 			continue;
 		if (want < lo || want > hi)
-			return invalid(ctx, err, field, "%d: provided port is not in the valid range. The range of valid ports is "
-				"%d-%d", want, lo, hi);
+			return invalid(ctx, err, field,
+				"%d: provided port is not in the valid range. The range of valid "
+				"ports is "
+				"%d-%d",
+				want, lo, hi);
 		if (port_taken(al, want) && !(old && port_used(&old->spec, want)))
-			return invalid(ctx, err, field, "%d: provided port is already allocated", want);
+			return invalid(
+				ctx, err, field, "%d: provided port is already allocated", want);
 	}
 	for (size_t i = 0; needs_ports(svc) && i < s->ports.n; i++) {
 		if (s->ports.p[i].nodePort)
@@ -338,7 +361,8 @@ static int take_ports(struct cor_kind_ctx *ctx, struct cor_service_alloc *al, st
 			s->ports.p[i].nodePort = free_port(ctx, al, s);
 		if (s->ports.p[i].nodePort == 0)
 			return cor_fail_status(err, COR_REASON_INTERNAL_ERROR,
-				"failed to allocate a nodePort for Service \"%.*s\": range is full", COR_STR_ARG(ctx->name));
+				"failed to allocate a nodePort for Service \"%.*s\": range is full",
+				COR_STR_ARG(ctx->name));
 	}
 	return 0;
 }
@@ -347,7 +371,7 @@ static int allocate(struct cor_kind_ctx *ctx, void *obj, const void *old, struct
 	struct core_v1_Service *svc = obj;
 	struct cor_service_alloc *al = alloc_of(ctx);
 	int r = 0;
-	if (needs_ip(svc) || is_headless(svc))
+	if (needs_ip(svc) || cor_service_is_headless(svc))
 		r = take_ip(ctx, al, svc, old, err);
 	if (r >= 0)
 		r = take_ports(ctx, al, svc, old, err);
@@ -371,7 +395,8 @@ static const char *const field_labels[] = { "spec.clusterIP", "spec.type", NULL 
 static void fields(struct cor_arena *a, const void *obj, struct cor_strmap *ret) {
 	const struct core_v1_Service *s = obj;
 	const struct cor_kv v[] = {
-		{ COR_STR("spec.clusterIP"), s->spec.clusterIP }, { COR_STR("spec.type"), s->spec.type },
+		{ COR_STR("spec.clusterIP"), s->spec.clusterIP },
+		{ COR_STR("spec.type"), s->spec.type },
 	};
 	cor_kind_fields(a, ret, v, cor_countof(v));
 }
@@ -381,9 +406,12 @@ const struct cor_kind_ops cor_kind_service = {
 	.flags = COR_KIND_CREATE_ON_UPDATE | COR_KIND_DELETE_RETURNS_OBJECT,
 	.defaults = defaults,
 	.prepare_update = prepare_update,
+	.validate = cor_service_validate,
+	.validate_update = cor_service_validate_update,
+	.validate_status = cor_service_validate_status,
 	.allocate = allocate,
 	.release = release,
 	.fields = fields,
 	.field_labels = field_labels,
-	.name_rule = cor_name_label1035,
+	.name_rule = cor_name_label,
 };

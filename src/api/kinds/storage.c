@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims, volumes and storage classes: defaults, the default class, protection finalizers
 // (facts/kinds.md 7, 11.6).
-#include "api/kinds/kinds.h"
 #include "api/kinds/podspec.h"
+#include "api/kinds/storage.h"
 #include "api/registry.h"
-#include "gen/storage_v1.h"
 
 /* ---- PersistentVolumeClaim ---- */
 
@@ -16,10 +15,12 @@ static void claim_defaults(struct cor_kind_ctx *ctx, void *obj) {
 
 static bool is_default(const struct storage_v1_StorageClass *c) {
 	static const char *const keys[] = {
-		"storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class",
+		"storageclass.kubernetes.io/is-default-class",
+		"storageclass.beta.kubernetes.io/is-default-class",
 	};
 	for (size_t i = 0; i < cor_countof(keys); i++) {
-		const struct cor_str *v = cor_strmap_get(&c->metadata.annotations, cor_str_c(keys[i]));
+		const struct cor_str *v =
+			cor_strmap_get(&c->metadata.annotations, cor_str_c(keys[i]));
 		if (v && cor_str_eq(*v, COR_STR("true")))
 			return true;
 	}
@@ -31,13 +32,14 @@ struct class_search {
 	const struct storage_v1_StorageClass *best;
 };
 
-/* The newest default class; of equally old ones the first by name, which is the order of the store. */
+/* The newest default class; of equally old ones the first by name, which is the order of the store.
+ */
 static bool newer_default(void *arg, struct cor_obj *o) {
 	struct class_search *s = arg;
 	struct cor_err err;
 	const struct storage_v1_StorageClass *c = cor_obj_decode(o, s->a, &err);
 	if (c && is_default(c) &&
-	    (!s->best || c->metadata.creationTimestamp > s->best->metadata.creationTimestamp))
+		(!s->best || c->metadata.creationTimestamp > s->best->metadata.creationTimestamp))
 		s->best = c;
 	return true;
 }
@@ -48,11 +50,12 @@ static int claim_admit(struct cor_kind_ctx *ctx, void *obj, const void *old, str
 		return 0;
 	cor_kind_add_finalizer(ctx->arena, &c->metadata, "kubernetes.io/pvc-protection");
 	if (c->spec.storageClassName.p ||
-	    cor_strmap_get(&c->metadata.annotations, COR_STR("volume.beta.kubernetes.io/storage-class")))
+		cor_strmap_get(&c->metadata.annotations,
+			COR_STR("volume.beta.kubernetes.io/storage-class")))
 		return 0;
 	struct class_search s = { .a = ctx->arena };
-	cor_store_each(ctx->store, COR_RES_STORAGECLASSES, (struct cor_str){ 0 }, (struct cor_str){ 0 },
-		(struct cor_str){ 0 }, newer_default, &s);
+	cor_store_each(ctx->store, COR_RES_STORAGECLASSES, (struct cor_str){ 0 },
+		(struct cor_str){ 0 }, (struct cor_str){ 0 }, newer_default, &s);
 	if (s.best)
 		c->spec.storageClassName = s.best->metadata.name;
 	return 0;
@@ -63,6 +66,8 @@ const struct cor_kind_ops cor_kind_persistentvolumeclaim = {
 	.flags = COR_KIND_DELETE_RETURNS_OBJECT,
 	.defaults = claim_defaults,
 	.admit = claim_admit,
+	.validate = cor_claim_validate,
+	.validate_update = cor_claim_validate_update,
 };
 
 /* ---- PersistentVolume ---- */
@@ -78,7 +83,8 @@ static void volume_defaults(struct cor_kind_ctx *ctx, void *obj) {
 
 static int volume_admit(struct cor_kind_ctx *ctx, void *obj, const void *old, struct cor_err *err) {
 	if (!old)
-		cor_kind_add_finalizer(ctx->arena, &((struct core_v1_PersistentVolume *)obj)->metadata,
+		cor_kind_add_finalizer(ctx->arena,
+			&((struct core_v1_PersistentVolume *)obj)->metadata,
 			"kubernetes.io/pv-protection");
 	return 0;
 }
@@ -86,7 +92,8 @@ static int volume_admit(struct cor_kind_ctx *ctx, void *obj, const void *old, st
 static void volume_create(struct cor_kind_ctx *ctx, void *obj) {
 	struct core_v1_PersistentVolume *pv = obj;
 	pv->status = (struct core_v1_PersistentVolumeStatus){
-		.phase = COR_STR("Pending"), .lastPhaseTransitionTime = ctx->now,
+		.phase = COR_STR("Pending"),
+		.lastPhaseTransitionTime = ctx->now,
 	};
 }
 
@@ -94,7 +101,7 @@ static void volume_status(struct cor_kind_ctx *ctx, void *obj, const void *old) 
 	struct core_v1_PersistentVolume *pv = obj;
 	const struct core_v1_PersistentVolume *was = old;
 	if (!cor_str_eq(pv->status.phase, was->status.phase) &&
-	    pv->status.lastPhaseTransitionTime == was->status.lastPhaseTransitionTime)
+		pv->status.lastPhaseTransitionTime == was->status.lastPhaseTransitionTime)
 		pv->status.lastPhaseTransitionTime = ctx->now;
 }
 
@@ -105,6 +112,8 @@ const struct cor_kind_ops cor_kind_persistentvolume = {
 	.admit = volume_admit,
 	.prepare_create = volume_create,
 	.prepare_status = volume_status,
+	.validate = cor_volume_validate,
+	.validate_update = cor_volume_validate_update,
 };
 
 /* ---- StorageClass ---- */
@@ -119,4 +128,6 @@ const struct cor_kind_ops cor_kind_storageclass = {
 	.res = COR_RES_STORAGECLASSES,
 	.flags = COR_KIND_DELETE_RETURNS_OBJECT,
 	.defaults = class_defaults,
+	.validate = cor_class_validate,
+	.validate_update = cor_class_validate_update,
 };

@@ -4,6 +4,7 @@
 #include "api/kinds/workloads.h"
 
 #include "api/kinds/podspec.h"
+#include "api/kinds/storage.h"
 #include "codec/selector.h"
 
 static void check_template(struct cor_field_errors *e, const struct cor_fpath *spec,
@@ -21,7 +22,7 @@ static void check_template(struct cor_field_errors *e, const struct cor_fpath *s
 }
 
 static void check_selector(struct cor_field_errors *e, const struct cor_fpath *spec,
-	const meta_v1_LabelSelector *s, const struct core_v1_PodTemplateSpec *t) {
+	const meta_v1_LabelSelector *s, const struct core_v1_PodTemplateSpec *t, const char *kind) {
 	const struct cor_fpath *at = COR_FIELD(spec, "selector");
 	struct cor_selector sel;
 	struct cor_err err;
@@ -33,25 +34,14 @@ static void check_selector(struct cor_field_errors *e, const struct cor_fpath *s
 	cor_validate_label_selector(e, at, s, false);
 	if (s->matchLabels.n + s->matchExpressions.n == 0) {
 		cor_fe_invalid(e, at, cor_fv_obj(e, &cor_type_meta_v1_LabelSelector, s),
-			"empty selector is invalid for deployment");
+			"empty selector is invalid for %s", kind);
 		return;
 	}
 	if (e->n == before && cor_selector_from_labels(e->arena, s, &sel, &err) >= 0 &&
 		!cor_selector_matches(&sel, &t->metadata.labels)) {
 		const struct cor_fpath *template = COR_FIELD(spec, "template"),
 			*meta = COR_FIELD(template, "metadata");
-		_cleanup_buf_ struct cor_buf labels = COR_BUF_INIT;
-		cor_buf_byte(&labels, '{');
-		for (size_t i = 0; i < t->metadata.labels.n; i++) {
-			if (i)
-				cor_buf_byte(&labels, ',');
-			cor_json_write_str(&labels, t->metadata.labels.p[i].key);
-			cor_buf_byte(&labels, ':');
-			cor_json_write_str(&labels, t->metadata.labels.p[i].value);
-		}
-		cor_buf_byte(&labels, '}');
-		cor_fe_invalid(e, COR_FIELD(meta, "labels"),
-			cor_fv_json(cor_arena_str(e->arena, cor_buf_view(&labels))),
+		cor_fe_invalid(e, COR_FIELD(meta, "labels"), cor_fv_map(e, &t->metadata.labels),
 			"`selector` does not match template `labels`");
 	}
 }
@@ -89,7 +79,7 @@ void cor_deployment_validate(struct cor_kind_ctx *ctx, const void *obj, struct c
 	const apps_v1_DeploymentSpec *s = &((const apps_v1_Deployment *)obj)->spec;
 	const struct cor_fpath *spec = COR_ROOT("spec");
 	check_replicas(e, spec, s->replicas, s->minReadySeconds);
-	check_selector(e, spec, s->selector, &s->template);
+	check_selector(e, spec, s->selector, &s->template, "deployment");
 	check_template(e, spec, &s->template, NULL, 0);
 	check_strategy(e, spec, &s->strategy);
 	if (s->progressDeadlineSeconds && *s->progressDeadlineSeconds <= s->minReadySeconds)
@@ -116,7 +106,7 @@ void cor_replicaset_validate(struct cor_kind_ctx *ctx, const void *obj, struct c
 	const apps_v1_ReplicaSetSpec *s = &((const apps_v1_ReplicaSet *)obj)->spec;
 	const struct cor_fpath *spec = COR_ROOT("spec");
 	check_replicas(e, spec, s->replicas, s->minReadySeconds);
-	check_selector(e, spec, s->selector, &s->template);
+	check_selector(e, spec, s->selector, &s->template, "deployment"); /* upstream's word */
 	check_template(e, spec, &s->template, NULL, 0);
 }
 
@@ -138,13 +128,10 @@ static void check_claims(struct cor_field_errors *e, const struct cor_fpath *spe
 	const struct cor_fpath *list = COR_FIELD(spec, "volumeClaimTemplates");
 	for (size_t i = 0; i < s->volumeClaimTemplates.n; i++) {
 		const core_v1_PersistentVolumeClaim *c = &s->volumeClaimTemplates.p[i];
-		const struct cor_fpath *at = COR_INDEX(list, i), *cs = COR_FIELD(at, "spec");
+		const struct cor_fpath *at = COR_INDEX(list, i);
 		if (c->metadata.name.n == 0)
 			cor_fe_required(e, COR_FIELD(at, "metadata.name"), "%s", "");
-		if (c->spec.accessModes.n == 0)
-			cor_fe_required(e, COR_FIELD(cs, "accessModes"), "at least 1 access mode is required");
-		if (!cor_strmap_get(&c->spec.resources.requests, COR_STR("storage")))
-			cor_fe_required(e, COR_KEY(COR_FIELD(cs, "resources"), COR_STR("storage")), "%s", "");
+		cor_claim_spec_validate(e, COR_FIELD(at, "spec"), &c->spec);
 	}
 }
 
@@ -167,7 +154,7 @@ static void check_statefulset(const apps_v1_StatefulSetSpec *s, struct cor_field
 			*s->updateStrategy.rollingUpdate->partition);
 	}
 	check_replicas(e, spec, s->replicas, s->minReadySeconds);
-	check_selector(e, spec, s->selector, &s->template);
+	check_selector(e, spec, s->selector, &s->template, "statefulset");
 	struct cor_str *names = cor_arena_array(e->arena, struct cor_str, s->volumeClaimTemplates.n);
 	for (size_t i = 0; names && i < s->volumeClaimTemplates.n; i++)
 		names[i] = s->volumeClaimTemplates.p[i].metadata.name;
