@@ -1,49 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods on real containers, as kubectl sees them: starts and ends, probes, volumes, claims, what a killed agent
 finds again. Each test has names of its own, so they may run in any order."""
-import hashlib
-import io
 import json
 import os
 import pathlib
-import shutil
 import signal
-import subprocess
-import tarfile
 
 import pytest
-
-IMAGE = "test.local/busybox:1"
-
-
-def add(tar, name, data=b"", mode=0o755, kind=tarfile.REGTYPE, link=""):
-    info = tarfile.TarInfo(name)
-    info.mode, info.type, info.linkname, info.size = mode, kind, link, len(data)
-    tar.addfile(info, io.BytesIO(data))
-
-
-def busybox_image(path):
-    """A Docker archive with Debian's static busybox and nothing else."""
-    busybox = shutil.which("busybox")
-    assert busybox, "these tests need busybox-static"
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        for name in ("bin", "etc", "tmp", "var"):
-            add(tar, name, mode=0o1777 if name == "tmp" else 0o755, kind=tarfile.DIRTYPE)
-        add(tar, "bin/busybox", pathlib.Path(busybox).read_bytes())
-        for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
-            if applet != "busybox":
-                add(tar, f"bin/{applet}", kind=tarfile.SYMTYPE, link="busybox")
-        add(tar, "etc/passwd", b"root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n", 0o644)
-        add(tar, "etc/group", b"root:x:0:\nweb:x:1000:\n", 0o644)
-    raw = layer.getvalue()
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
-                         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(raw).hexdigest()]}})
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}])
-    with tarfile.open(path, "w") as tar:
-        add(tar, "config.json", config.encode())
-        add(tar, "layer.tar", raw)
-        add(tar, "manifest.json", manifest.encode())
+from machine import IMAGE, busybox_image
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,7 +5,7 @@ import pathlib
 import stat
 
 import pytest
-from conftest import CORACLE, ROOT
+from machine import CORACLE, ROOT
 
 
 def test_up_serves_and_may_be_said_again(machine):

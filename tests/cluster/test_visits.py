@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import ADDRESS, ROOT
+from machine import ADDRESS, ROOT
 
 VISITS = ROOT / "examples/visits"
 IMAGES = "/var/cache/coracle/visits"

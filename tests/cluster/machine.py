@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A machine with one cluster, in a network namespace without an uplink, and the image that tests run."""
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CORACLE = os.environ.get("CORACLE", str(ROOT / "build/src/cli/coracle"))
+KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
+DEADLINE = 60
+ADDRESS = "192.0.2.10"
+IMAGE = "test.local/busybox:1"
+
+
+class Machine:
+    """One machine with one cluster. The first call of anything that fails shows what the cluster logged."""
+
+    def __init__(self):
+        self.name = "t" + uuid.uuid4().hex[:8]
+        # Not a test's own directory: the server's own user could not reach into it.
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="coracle-"))
+        self.dir.chmod(0o755)
+        self.data = self.dir / "data"
+        self.ip("netns", "add", self.name)
+        # A bridge nobody is connected to carries the machine's address: there is no way out.
+        for args in (["link", "set", "lo", "up"], ["link", "add", "up0", "type", "bridge"],
+                     ["addr", "add", f"{ADDRESS}/24", "dev", "up0"], ["link", "set", "up0", "up"]):
+            self.ip("-n", self.name, *args)
+
+    @staticmethod
+    def ip(*args):
+        subprocess.run(["ip", *args], check=True)
+
+    def run(self, *cmd, code=0, timeout=DEADLINE, **more):
+        """In the machine's network; the text that it printed."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_")}
+        out = subprocess.run(["nsenter", f"--net=/run/netns/{self.name}", *map(str, cmd)], text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+                             check=False, env=env, **more)
+        assert code is None or out.returncode == code, \
+            f"{' '.join(map(str, cmd))}: {out.returncode}\n{out.stdout}\n{self.log()}"
+        return out.stdout
+
+    def coracle(self, command, *args, **more):
+        return self.run(CORACLE, command, "--name", self.name, "--data-dir", self.data, *args, **more)
+
+    def kubectl(self, *args, **more):
+        return self.run(KUBECTL, "--kubeconfig", self.data / "kubeconfig", f"--cache-dir={self.dir}/cache",
+                        *args, **more)
+
+    def get(self, *args):
+        return json.loads(self.kubectl("get", *args, "-o", "json"))
+
+    def wait_for(self, what, condition):
+        """What has no event of its own to wait for, up to a deadline."""
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.05)
+        raise AssertionError(f"not within {DEADLINE} s: {what}\n{self.kubectl('get', 'po,ev', '-A', code=None)}\n"
+                             f"{self.log()}")
+
+    def log(self):
+        log = self.data / "log"
+        return log.read_text(errors="replace")[-3000:] if log.is_file() else ""
+
+    def leftovers(self):
+        """Everything that carries this cluster's name after it is down."""
+        found = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+                 if self.name in line and "/run/netns/" not in line]
+        found += [str(p) for p in pathlib.Path("/sys/fs/cgroup").glob(f"**/coracle-{self.name}")]
+        found += [line for line in self.run("ip", "-o", "link").splitlines()
+                  if line.split()[1].rstrip(":").split("@")[0] not in ("lo", "up0")]
+        found += [line for line in self.run("nft", "list", "tables").splitlines() if self.name in line]
+        for proc in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if self.name.encode() in proc.read_bytes():
+                    found.append(proc.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            except OSError:
+                pass
+        return found
+
+    def close(self):
+        self.coracle("down", "--purge", timeout=120)
+        left = self.leftovers()
+        self.ip("netns", "del", self.name)
+        shutil.rmtree(self.dir)
+        assert not left, "left behind:\n" + "\n".join(left)
+
+
+def add(tar, name, data=b"", mode=0o755, kind=tarfile.REGTYPE, link=""):
+    info = tarfile.TarInfo(name)
+    info.mode, info.type, info.linkname, info.size = mode, kind, link, len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def busybox_image(path):
+    """A Docker archive with Debian's static busybox and nothing else."""
+    busybox = shutil.which("busybox")
+    assert busybox, "these tests need busybox-static"
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        for name in ("bin", "etc", "tmp", "var"):
+            add(tar, name, mode=0o1777 if name == "tmp" else 0o755, kind=tarfile.DIRTYPE)
+        add(tar, "bin/busybox", pathlib.Path(busybox).read_bytes())
+        for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+            if applet != "busybox":
+                add(tar, f"bin/{applet}", kind=tarfile.SYMTYPE, link="busybox")
+        add(tar, "etc/passwd", b"root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n", 0o644)
+        add(tar, "etc/group", b"root:x:0:\nweb:x:1000:\n", 0o644)
+    raw = layer.getvalue()
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
+                         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(raw).hexdigest()]}})
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}])
+    with tarfile.open(path, "w") as tar:
+        add(tar, "config.json", config.encode())
+        add(tar, "layer.tar", raw)
+        add(tar, "manifest.json", manifest.encode())
