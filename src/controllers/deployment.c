@@ -322,26 +322,32 @@ static void scale_new(struct deploy *s) {
 		scale(s, s->new, want);
 }
 
-/* Old pods that are not available go first, then as many as availability allows (4.8). */
+/* Old pods that are not available go first, in all old sets, then as many as availability allows (4.8). */
 static void scale_old(struct deploy *s) {
 	int32_t least = s->replicas - s->unavailable;
 	int32_t spare = total_replicas(s) - least -
 		(deploy_rs_replicas(s->new) - s->new->status.availableReplicas);
-	int32_t available = 0;
-	for (size_t i = 0; i < s->all.n; i++)
-		available += s->all.p[i]->status.availableReplicas;
-	int32_t surplus = available - least;
-	for (size_t i = 0; i < s->all.n; i++) {
+	int32_t surplus = -least;
+	int32_t *size = cor_arena_array(cor_plan_arena(s->p), int32_t, s->all.n);
+	for (size_t i = 0; size && i < s->all.n; i++) {
 		const struct apps_v1_ReplicaSet *rs = s->all.p[i];
-		int32_t size = deploy_rs_replicas(rs);
-		if (rs == s->new || size == 0 || spare <= 0)
+		surplus += rs->status.availableReplicas;
+		size[i] = deploy_rs_replicas(rs);
+		if (rs == s->new)
 			continue;
-		int32_t sick = min32(max32(size - rs->status.availableReplicas, 0), spare);
-		int32_t well = max32(min32(min32(size - sick, surplus), spare - sick), 0);
-		spare -= sick + well;
+		int32_t sick = max32(min32(size[i] - rs->status.availableReplicas, spare), 0);
+		size[i] -= sick;
+		spare -= sick;
+	}
+	surplus = min32(surplus, spare);
+	for (size_t i = 0; size && i < s->all.n; i++) {
+		const struct apps_v1_ReplicaSet *rs = s->all.p[i];
+		if (rs == s->new)
+			continue;
+		int32_t well = max32(min32(size[i], surplus), 0);
 		surplus -= well;
-		if (sick + well > 0)
-			scale(s, rs, size - sick - well);
+		if (size[i] - well != deploy_rs_replicas(rs))
+			scale(s, rs, size[i] - well);
 	}
 }
 

@@ -40,8 +40,15 @@ static void start(struct recording *r, const struct core_v1_Event *old) {
 	};
 	struct core_v1_Event *obj = cor_obj_dup(&cor_type_core_v1_Event, old ? old : e, r->arena);
 	if (old && obj) {
-		obj->count = old->count + 1;
-		obj->lastTimestamp = e->lastTimestamp;
+		if (e->eventTime) {
+			struct core_v1_EventSeries *series = cor_arena_new_of(r->arena, struct core_v1_EventSeries);
+			*series = (struct core_v1_EventSeries){
+				.count = old->series ? old->series->count + 1 : 2, .lastObservedTime = e->eventTime };
+			obj->series = series;
+		} else {
+			obj->count = old->count + 1;
+			obj->lastTimestamp = e->lastTimestamp;
+		}
 		r->op.verb = COR_VERB_UPDATE;
 	}
 	r->op.obj = obj;
@@ -68,14 +75,14 @@ static void recorded(struct cor_op *op) {
 	free(r);
 }
 
-static struct cor_str host_name(struct cor_arena *a) {
+static struct cor_str instance(struct cor_arena *a, const char *component) {
 	char name[256] = "";
 	(void)gethostname(name, sizeof(name) - 1);
-	return cor_arena_str(a, cor_str_c(name));
+	return cor_arena_printf(a, "%s-%s", component, name);
 }
 
-static void fill(struct core_v1_Event *e, struct cor_arena *a, const char *component, const struct cor_obj *o,
-	const struct cor_resource *res, cor_time now) {
+static void fill(struct core_v1_Event *e, struct cor_arena *a, const char *component, const char *action,
+	const struct cor_obj *o, const struct cor_resource *res, cor_time now) {
 	char version[128];
 	size_t n = cor_type_api_version(res->type, version, sizeof(version));
 	e->involvedObject = (struct core_v1_ObjectReference){
@@ -83,13 +90,18 @@ static void fill(struct core_v1_Event *e, struct cor_arena *a, const char *compo
 		.uid = cor_arena_str(a, o->uid), .apiVersion = cor_arena_str(a, (struct cor_str){ version, n }),
 		.resourceVersion = cor_arena_printf(a, "%llu", (unsigned long long)o->rev),
 	};
-	e->source.component = cor_arena_str(a, cor_str_c(component));
-	e->reportingComponent = e->source.component;
-	e->reportingInstance = host_name(a);
-	e->firstTimestamp = e->lastTimestamp = now;
-	e->count = 1;
+	e->reportingComponent = cor_arena_str(a, cor_str_c(component));
+	if (action) {
+		e->action = cor_str_c(action);
+		e->eventTime = now;
+		e->reportingInstance = instance(a, component);
+	} else {
+		e->source.component = e->reportingComponent;
+		e->firstTimestamp = e->lastTimestamp = now;
+		e->count = 1;
+	}
 	uint64_t h = 14695981039346656037u;
-	const struct cor_str said[] = { e->source.component, e->involvedObject.uid, e->type, e->reason, e->message };
+	const struct cor_str said[] = { e->reportingComponent, e->involvedObject.uid, e->type, e->reason, e->message };
 	for (size_t i = 0; i < cor_countof(said); i++)
 		h = mix(h, said[i]);
 	e->metadata.namespace = o->ns.n > 0 ? e->involvedObject.namespace : COR_STR("default");
@@ -97,7 +109,7 @@ static void fill(struct core_v1_Event *e, struct cor_arena *a, const char *compo
 		(int)(o->name.n < OBJECT_NAME_MAX ? o->name.n : OBJECT_NAME_MAX), o->name.p, (unsigned long long)h);
 }
 
-void cor_event_record(struct cor_registry *registry, const char *component, enum cor_res res,
+static void record(struct cor_registry *registry, const char *component, const char *action, enum cor_res res,
 	struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
 	struct recording *r = cor_new(struct recording);
 	r->registry = registry;
@@ -106,9 +118,19 @@ void cor_event_record(struct cor_registry *registry, const char *component, enum
 	r->event->type = cor_arena_str(r->arena, cor_str_c(type));
 	r->event->reason = cor_arena_str(r->arena, cor_str_c(reason));
 	r->event->message = cor_arena_str(r->arena, cor_str_c(message));
-	fill(r->event, r->arena, component, regarding, &cor_resources[res],
+	fill(r->event, r->arena, component, action, regarding, &cor_resources[res],
 		cor_now(cor_registry_world(registry)));
 	start(r, find(r));
+}
+
+void cor_event_record(struct cor_registry *registry, const char *component, enum cor_res res,
+	struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
+	record(registry, component, NULL, res, regarding, type, reason, message);
+}
+
+void cor_event_record_action(struct cor_registry *registry, const char *component, const char *action,
+	enum cor_res res, struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
+	record(registry, component, action, res, regarding, type, reason, message);
 }
 
 /* ---- removal ---- */

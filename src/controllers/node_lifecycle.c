@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nodes (facts/controllers.md section 13): gives each its range of pod addresses, turns Ready to Unknown
-// when its lease is not renewed, and keeps the taints not-ready and unreachable in step with Ready.
+// Nodes (facts/controllers.md section 13): gives each its range of pod addresses, turns Ready to
+// Unknown when its lease is not renewed, keeps the taints that follow from its conditions, and
+// marks the pods of a node that is not heard of as not ready.
 #include <stdio.h>
 
 #include "codec/codec.h"
@@ -8,11 +9,11 @@
 #include "controllers/rows.h"
 #include "gen/coordination_v1.h"
 
-enum { NODE_BITS = 24, NODES_MAX = 256 };
+enum { NODE_BITS = 24, NODES_MAX = 256, FEW_DOWN = 2, MANY_DOWN_PERCENT = 55 };
 
 static const cor_time GRACE = 50 * COR_SECOND;
-static const char NOT_READY[] = "node.kubernetes.io/not-ready";
-static const char UNREACHABLE[] = "node.kubernetes.io/unreachable";
+static const cor_time MONITOR = 5 * COR_SECOND;
+static const char NO_EXECUTE[] = "NoExecute";
 
 static struct core_v1_NodeCondition *ready_of(struct core_v1_Node *n) {
 	for (size_t i = 0; i < n->status.conditions.n; i++)
@@ -54,8 +55,8 @@ static void check_silence(struct cor_plan *p, struct core_v1_Node *n) {
 	c->message = COR_STR("Kubelet stopped posting node status.");
 	c->lastTransitionTime = now;
 	(void)cor_plan_update_status(p, 0, COR_RES_NODES, copy);
-	cor_plan_event(p, 0, COR_RES_NODES, n, "Normal", "NodeNotReady", "Node %.*s status is now: NodeNotReady",
-		COR_STR_ARG(n->metadata.name));
+	cor_plan_event(p, 0, COR_RES_NODES, n, "Normal", "NodeNotReady",
+		"Node %.*s status is now: NodeNotReady", COR_STR_ARG(n->metadata.name));
 }
 
 /* ---- addresses ---- */
@@ -85,61 +86,151 @@ static bool give_range(struct cor_plan *p, struct core_v1_Node *n) {
 		n->spec.podCIDRs.n = 1;
 		return true;
 	}
-	cor_plan_event(p, 0, COR_RES_NODES, n, "Normal", "CIDRNotAvailable", "Node %.*s status is now: CIDRNotAvailable",
-		COR_STR_ARG(n->metadata.name));
+	cor_plan_event(p, 0, COR_RES_NODES, n, "Normal", "CIDRNotAvailable",
+		"Node %.*s status is now: CIDRNotAvailable", COR_STR_ARG(n->metadata.name));
 	return false;
 }
 
 /* ---- taints ---- */
 
-static bool has_taint(const struct core_v1_Node *n, const char *key, struct cor_str effect) {
-	for (size_t i = 0; i < n->spec.taints.n; i++)
-		if (cor_str_eq_c(n->spec.taints.p[i].key, key) && cor_str_eq(n->spec.taints.p[i].effect, effect))
-			return true;
-	return false;
+/* What a condition with that status puts on the node. A node that never spoke is not ready. */
+static const struct rule {
+	const char *key, *condition, *status;
+	bool evicts; /* NoExecute too */
+} rules[] = {
+	{ "node.kubernetes.io/not-ready", "Ready", "False", true },
+	{ "node.kubernetes.io/unreachable", "Ready", "Unknown", true },
+	{ "node.kubernetes.io/memory-pressure", "MemoryPressure", "True", false },
+	{ "node.kubernetes.io/disk-pressure", "DiskPressure", "True", false },
+	{ "node.kubernetes.io/pid-pressure", "PIDPressure", "True", false },
+	{ "node.kubernetes.io/network-unavailable", "NetworkUnavailable", "True", false },
+	{ "node.kubernetes.io/unschedulable", NULL, NULL, false },
+};
+
+static bool applies(const struct rule *r, const struct core_v1_Node *n) {
+	if (!r->condition)
+		return n->spec.unschedulable;
+	for (size_t i = 0; i < n->status.conditions.n; i++)
+		if (cor_str_eq_c(n->status.conditions.p[i].type, r->condition))
+			return cor_str_eq_c(n->status.conditions.p[i].status, r->status);
+	return cor_str_eq_c(cor_str_c(r->status), "False");
 }
 
-/* The node has this taint with both effects, or with none. */
-static bool set_taint(struct cor_plan *p, struct core_v1_Node *n, const char *key, bool want) {
-	static const struct cor_str effects[] = { COR_STR_INIT("NoSchedule"), COR_STR_INIT("NoExecute") };
-	struct core_v1_Taint *t = cor_arena_array(cor_plan_arena(p), struct core_v1_Taint, n->spec.taints.n + 2);
-	size_t k = 0;
-	bool changed = false;
-	if (!t)
-		return false;
-	for (size_t i = 0; i < n->spec.taints.n; i++) {
-		if (!want && cor_str_eq_c(n->spec.taints.p[i].key, key))
-			changed = true;
-		else
-			t[k++] = n->spec.taints.p[i];
-	}
-	for (size_t i = 0; want && i < cor_countof(effects); i++) {
-		if (has_taint(n, key, effects[i]))
-			continue;
-		t[k++] = (struct core_v1_Taint){
-			.key = cor_str_c(key), .effect = effects[i], .timeAdded = i == 1 ? cor_plan_now(p) : 0,
+static bool is_up(const struct core_v1_Node *n) {
+	return !applies(&rules[0], n) && !applies(&rules[1], n);
+}
+
+/* When many nodes are silent at once it is rather we who hear nothing: then no pod is driven away
+ * (13.2). */
+static bool may_evict(struct cor_plan *p) {
+	struct cor_objects nodes = cor_plan_list(p, COR_RES_NODES, (struct cor_str){ 0 });
+	size_t down = 0;
+	for (size_t i = 0; i < nodes.n; i++)
+		down += !is_up(nodes.p[i]);
+	return down < nodes.n && (down <= FEW_DOWN || down * 100 < nodes.n * MANY_DOWN_PERCENT);
+}
+
+struct taints {
+	struct core_v1_Taint *p;
+	size_t n;
+};
+
+static bool is_taint(const struct core_v1_Taint *t, const char *key, const char *effect) {
+	return cor_str_eq_c(t->key, key) && cor_str_eq_c(t->effect, effect);
+}
+
+/* True when that changed something. */
+static bool set_taint(
+	struct taints *l, const char *key, const char *effect, bool want, cor_time since) {
+	for (size_t i = 0; i < l->n; i++)
+		if (is_taint(&l->p[i], key, effect)) {
+			if (!want)
+				memmove(&l->p[i], &l->p[i + 1], (--l->n - i) * sizeof(*l->p));
+			return !want;
+		}
+	if (want)
+		l->p[l->n++] = (struct core_v1_Taint){
+			.key = cor_str_c(key),
+			.effect = cor_str_c(effect),
+			.timeAdded = since,
 		};
-		changed = true;
+	return want;
+}
+
+/* Also writes down since when a NoExecute taint of a user is there: tolerations count from then. */
+static bool update_taints(struct cor_plan *p, struct core_v1_Node *n) {
+	size_t room = n->spec.taints.n + 2 * cor_countof(rules);
+	struct taints l = { cor_arena_array(cor_plan_arena(p), struct core_v1_Taint, room),
+		n->spec.taints.n };
+	bool changed = false, evict = is_up(n) || may_evict(p);
+	if (!l.p)
+		return false;
+	for (size_t i = 0; i < l.n; i++) {
+		l.p[i] = n->spec.taints.p[i];
+		if (l.p[i].timeAdded == 0 && cor_str_eq_c(l.p[i].effect, NO_EXECUTE)) {
+			l.p[i].timeAdded = cor_plan_now(p);
+			changed = true;
+		}
 	}
-	n->spec.taints.p = t;
-	n->spec.taints.n = k;
+	for (size_t i = 0; i < cor_countof(rules); i++) {
+		bool on = applies(&rules[i], n);
+		changed |= set_taint(&l, rules[i].key, "NoSchedule", on, 0);
+		if (rules[i].evicts)
+			changed |= set_taint(
+				&l, rules[i].key, NO_EXECUTE, on && evict, cor_plan_now(p));
+	}
+	n->spec.taints.p = l.p;
+	n->spec.taints.n = l.n;
 	return changed;
+}
+
+/* ---- pods of a node that is not ready ---- */
+
+struct pod_search {
+	struct cor_plan *p;
+	struct cor_str node;
+};
+
+static bool mark_pod(void *arg, struct cor_obj *o) {
+	const struct pod_search *s = arg;
+	const struct cor_str *node = cor_strmap_get(&o->fields, COR_STR("spec.nodeName"));
+	const struct core_v1_Pod *pod = node && cor_str_eq(*node, s->node)
+						? cor_plan_get(s->p, COR_RES_PODS, o->ns, o->name)
+						: NULL;
+	struct core_v1_Pod *copy = pod && cor_pod_ready(pod) ? cor_obj_dup(&cor_type_core_v1_Pod,
+								       pod, cor_plan_arena(s->p))
+							     : NULL;
+	if (!copy)
+		return true;
+	cor_pod_set_condition(cor_plan_arena(s->p), copy,
+		&(struct core_v1_PodCondition){ .type = COR_STR("Ready"),
+			.status = COR_STR("False"),
+			.reason = COR_STR("NodeNotReady"),
+			.message = COR_STR("Node is not ready") },
+		cor_plan_now(s->p));
+	(void)cor_plan_update_status(s->p, 2, COR_RES_PODS, copy);
+	cor_plan_event(s->p, 2, COR_RES_PODS, pod, "Warning", "NodeNotReady", "Node is not ready");
+	return true;
 }
 
 static int plan(struct cor_plan *p, struct cor_str none, struct cor_str name, struct cor_err *err) {
 	const struct core_v1_Node *old = cor_plan_get(p, COR_RES_NODES, none, name);
-	struct core_v1_Node *n = old ? cor_obj_dup(&cor_type_core_v1_Node, old, cor_plan_arena(p)) : NULL;
+	struct core_v1_Node *n =
+		old ? cor_obj_dup(&cor_type_core_v1_Node, old, cor_plan_arena(p)) : NULL;
 	if (!n)
 		return 0;
 	check_silence(p, n);
-	const struct core_v1_NodeCondition *ready = ready_of(n);
-	bool unknown = ready && cor_str_eq(ready->status, COR_STR("Unknown"));
-	bool yes = ready && cor_str_eq(ready->status, COR_STR("True"));
 	bool changed = give_range(p, n);
-	changed |= set_taint(p, n, NOT_READY, !yes && !unknown);
-	changed |= set_taint(p, n, UNREACHABLE, unknown);
+	changed |= update_taints(p, n);
 	if (changed)
 		(void)cor_plan_update(p, 1, COR_RES_NODES, n);
+	if (ready_of(n) && !is_up(n)) {
+		struct pod_search s = { p, name };
+		cor_store_each(cor_plan_store(p), COR_RES_PODS, (struct cor_str){ 0 },
+			(struct cor_str){ 0 }, (struct cor_str){ 0 }, mark_pod, &s);
+		/* Pods that are bound to it later, and what the other nodes allow. */
+		cor_plan_again_at(p, cor_plan_now(p) + MONITOR);
+	}
 	return 0;
 }
 
@@ -155,49 +246,4 @@ const struct cor_controller cor_controller_node_lifecycle = {
 	.watches = { { COR_RES_NODES, NULL }, { COR_RES_LEASES, map_lease } },
 	.n_watches = 2,
 	.plan = plan,
-};
-
-/* ---- pods of nodes that are gone ---- */
-
-static int plan_pod_gc(struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
-	const struct core_v1_Pod *pod = cor_plan_get(p, COR_RES_PODS, ns, name);
-	if (!pod)
-		return 0;
-	bool orphan = pod->spec.nodeName.n > 0 && !cor_plan_get(p, COR_RES_NODES, COR_STR(""), pod->spec.nodeName);
-	bool unscheduled = pod->spec.nodeName.n == 0 && cor_deleting(&pod->metadata);
-	if (orphan && pod->metadata.creationTimestamp + 40 * COR_SECOND > cor_plan_now(p)) {
-		cor_plan_again_at(p, pod->metadata.creationTimestamp + 40 * COR_SECOND);
-		return 0;
-	}
-	if (orphan || unscheduled)
-		cor_plan_delete(p, 0, COR_RES_PODS, ns, name, pod->metadata.uid)->grace_s = 0;
-	return 0;
-}
-
-struct node_search {
-	struct cor_enqueue *q;
-	struct cor_str node;
-};
-
-static bool wake_pod(void *arg, struct cor_obj *o) {
-	const struct node_search *s = arg;
-	const struct cor_str *node = cor_strmap_get(&o->fields, COR_STR("spec.nodeName"));
-	if (node && cor_str_eq(*node, s->node))
-		cor_enqueue(s->q, o->ns, o->name);
-	return true;
-}
-
-static void map_node(struct cor_enqueue *q, struct cor_store *store, const struct cor_event *ev) {
-	struct node_search s = { q, ev->obj->name };
-	if (ev->type == COR_EVENT_DELETED)
-		cor_store_each(store, COR_RES_PODS, (struct cor_str){ 0 }, (struct cor_str){ 0 }, (struct cor_str){ 0 },
-			wake_pod, &s);
-}
-
-const struct cor_controller cor_controller_pod_gc = {
-	.name = "pod-gc",
-	.res = COR_RES_PODS,
-	.watches = { { COR_RES_PODS, NULL }, { COR_RES_NODES, map_node } },
-	.n_watches = 2,
-	.plan = plan_pod_gc,
 };

@@ -47,6 +47,37 @@ bool cor_deleting(const struct meta_v1_ObjectMeta *m) {
 	return m->deletionTimestamp != 0;
 }
 
+const struct core_v1_Toleration *cor_toleration(const struct core_v1_Pod *pod, const struct core_v1_Taint *taint) {
+	for (size_t i = 0; i < pod->spec.tolerations.n; i++) {
+		const struct core_v1_Toleration *t = &pod->spec.tolerations.p[i];
+		bool exists = cor_str_eq(t->operator, COR_STR("Exists"));
+		if (t->effect.n > 0 && !cor_str_eq(t->effect, taint->effect))
+			continue;
+		if (t->key.n > 0 ? !cor_str_eq(t->key, taint->key) : !exists)
+			continue;
+		if (exists || cor_str_eq(t->value, taint->value))
+			return t;
+	}
+	return NULL;
+}
+
+void cor_pod_set_condition(struct cor_arena *a, struct core_v1_Pod *pod, const struct core_v1_PodCondition *c,
+	cor_time now) {
+	struct core_v1_PodCondition *slot = (struct core_v1_PodCondition *)(uintptr_t)cor_pod_condition(pod, c->type);
+	cor_time since = slot && cor_str_eq(slot->status, c->status) ? slot->lastTransitionTime : now;
+	if (!slot) {
+		struct core_v1_PodCondition *p = cor_arena_array(a, struct core_v1_PodCondition, pod->status.conditions.n + 1);
+		if (!p)
+			return;
+		for (size_t i = 0; i < pod->status.conditions.n; i++)
+			p[i] = pod->status.conditions.p[i];
+		slot = &p[pod->status.conditions.n++];
+		pod->status.conditions.p = p;
+	}
+	*slot = *c;
+	slot->lastTransitionTime = since;
+}
+
 bool cor_pod_active(const struct core_v1_Pod *pod) {
 	return !cor_pod_finished(pod) && !cor_deleting(&pod->metadata);
 }

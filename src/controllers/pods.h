@@ -20,6 +20,12 @@ bool cor_pod_finished(const struct core_v1_Pod *pod);
 /* Neither finished nor being deleted. */
 bool cor_pod_active(const struct core_v1_Pod *pod);
 bool cor_deleting(const struct meta_v1_ObjectMeta *m);
+/* The first of the pod's tolerations that fits the taint, or NULL. */
+const struct core_v1_Toleration *cor_toleration(const struct core_v1_Pod *pod, const struct core_v1_Taint *taint);
+/* Sets status, reason and message of a condition of the pod (a copy in the arena), which is added when it is
+ * missing; the time of transition moves when the status does. */
+void cor_pod_set_condition(struct cor_arena *a, struct core_v1_Pod *pod, const struct core_v1_PodCondition *c,
+	cor_time now);
 
 /* A sorted insert or overwrite; strings are not copied. The map may share entries with another
  * object: it is copied first. */

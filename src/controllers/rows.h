@@ -20,4 +20,5 @@ extern const struct cor_controller cor_controller_pv_volume;
 extern const struct cor_controller cor_controller_pvc_protection;
 extern const struct cor_controller cor_controller_node_lifecycle;
 extern const struct cor_controller cor_controller_pod_gc;
+extern const struct cor_controller cor_controller_taint_eviction;
 extern const struct cor_controller cor_controller_service_lb;

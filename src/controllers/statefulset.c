@@ -67,8 +67,8 @@ static void note_done(struct cor_plan *p, struct cor_action *a, const struct cor
 		n->set->metadata.name);
 	struct cor_arena *arena = cor_plan_arena(p);
 	struct cor_str reason = cor_arena_printf(arena, "%s%s", ok ? "Successful" : "Failed", n->verb);
-	struct cor_str text = cor_arena_printf(arena, "%c%s Pod %.*s in StatefulSet %.*s %s%s",
-		n->verb[0] | 0x20, n->verb + 1, COR_STR_ARG(n->pod), COR_STR_ARG(n->set->metadata.name),
+	struct cor_str text = cor_arena_printf(arena, "%s Pod %.*s in StatefulSet %.*s %s%s",
+		n->verb, COR_STR_ARG(n->pod), COR_STR_ARG(n->set->metadata.name),
 		ok ? "successful" : "failed error: ", ok ? "" : op->err.message);
 	if (set && reason.p && text.p)
 		cor_event_record(cor_plan_registry(p), "statefulset-controller", COR_RES_STATEFULSETS, set,

@@ -27,10 +27,10 @@ static void note_claim(struct cor_plan *p, struct cor_action *a, const struct co
 	if (!set || op->status == COR_E_EXISTS)
 		return;
 	struct cor_str text = op->status >= 0
-		? cor_arena_printf(cor_plan_arena(p), "create Claim %.*s Pod %.*s in StatefulSet %.*s success",
+		? cor_arena_printf(cor_plan_arena(p), "Create Claim %.*s Pod %.*s in StatefulSet %.*s success",
 			COR_STR_ARG(n->claim), COR_STR_ARG(n->pod), COR_STR_ARG(n->set->metadata.name))
 		: cor_arena_printf(cor_plan_arena(p),
-			"create Claim %.*s for Pod %.*s in StatefulSet %.*s failed error: %s", COR_STR_ARG(n->claim),
+			"Create Claim %.*s for Pod %.*s in StatefulSet %.*s failed error: %s", COR_STR_ARG(n->claim),
 			COR_STR_ARG(n->pod), COR_STR_ARG(n->set->metadata.name), op->err.message);
 	if (text.p)
 		cor_event_record(cor_plan_registry(p), "statefulset-controller", COR_RES_STATEFULSETS, set,

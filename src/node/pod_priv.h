@@ -157,6 +157,7 @@ struct pod {
 	struct cor_api_call *write;
 	bool write_again, deleting_sent;
 	char *written;                  /* the last patch that was acknowledged */
+	bool seen;                      /* and the object has shown it */
 	char *writing;
 	struct cor_timer write_retry;
 };

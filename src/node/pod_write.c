@@ -22,6 +22,7 @@ static void on_written(void *arg, const struct cor_err *err, struct cor_str body
 	if (!err) {
 		free(p->written);
 		p->written = cor_take(p->writing);
+		p->seen = false;
 	} else {
 		free(cor_take(p->writing));
 		if (err->reason == COR_REASON_NOT_FOUND || err->reason == COR_REASON_CONFLICT) {
@@ -78,6 +79,20 @@ static void print_removed(struct cor_buf *b, const core_v1_PodStatus *now, const
 		cor_buf_c(b, "\"message\":null,");
 }
 
+/* The object says of each condition what we say. */
+static bool agrees(const struct pod *p) {
+	const core_v1_PodStatus *ours = p->status, *api = &p->object->status;
+	for (size_t i = 0; i < ours->conditions.n; i++) {
+		bool found = false;
+		for (size_t k = 0; k < api->conditions.n; k++)
+			found |= cor_str_eq(api->conditions.p[k].type, ours->conditions.p[i].type) &&
+				cor_str_eq(api->conditions.p[k].status, ours->conditions.p[i].status);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 void pod_write(struct pod *p) {
 	if (p->gone || p->write || p->deleting_sent || p->write_retry.armed || !p->status)
 		return;
@@ -92,7 +107,11 @@ void pod_write(struct pod *p) {
 	(void)cor_json_encode(&cor_type_core_v1_PodStatus, &rest, &status);
 	cor_buf_str(&b, cor_str_sub(cor_buf_view(&status), 1, status.n));
 	cor_buf_byte(&b, '}');
-	bool same = p->written && cor_str_eq_c(cor_buf_view(&b), p->written);
+	/* Once our last write was seen in the object, another opinion there is somebody else's: pods of a node
+	 * that is not heard of are marked as not ready, and only we can take that back. */
+	bool agree = agrees(p);
+	p->seen |= agree;
+	bool same = p->written && cor_str_eq_c(cor_buf_view(&b), p->written) && (agree || !p->seen);
 	if (!same) {
 		_cleanup_free_ char *path = cor_asprintf("/api/v1/namespaces/%s/pods/%s/status", p->ns, p->name);
 		p->writing = cor_str_dup_c(cor_buf_view(&b));

@@ -3,6 +3,8 @@
 // the reason. Volumes and affinity between pods are in files of their own.
 #include "scheduler/filter.h"
 
+#include "controllers/pods.h"
+
 static struct cor_str label(const struct core_v1_Node *n, struct cor_str key, bool *ret_has) {
 	const struct cor_str *v = cor_strmap_get(&n->metadata.labels, key);
 	*ret_has = v != NULL;
@@ -62,24 +64,10 @@ static bool node_affinity(const struct core_v1_Pod *pod, const struct core_v1_No
 	return !required;
 }
 
-bool sched_tolerates(const struct core_v1_Pod *pod, const struct core_v1_Taint *taint) {
-	for (size_t i = 0; i < pod->spec.tolerations.n; i++) {
-		const struct core_v1_Toleration *t = &pod->spec.tolerations.p[i];
-		bool exists = cor_str_eq(t->operator, COR_STR("Exists"));
-		if (t->effect.n > 0 && !cor_str_eq(t->effect, taint->effect))
-			continue;
-		if (t->key.n > 0 ? !cor_str_eq(t->key, taint->key) : !exists)
-			continue;
-		if (exists || cor_str_eq(t->value, taint->value))
-			return true;
-	}
-	return false;
-}
-
 static bool taints(const struct core_v1_Pod *pod, const struct core_v1_Node *node) {
 	for (size_t i = 0; i < node->spec.taints.n; i++) {
 		const struct core_v1_Taint *t = &node->spec.taints.p[i];
-		if (!cor_str_eq(t->effect, COR_STR("PreferNoSchedule")) && !sched_tolerates(pod, t))
+		if (!cor_str_eq(t->effect, COR_STR("PreferNoSchedule")) && !cor_toleration(pod, t))
 			return false;
 	}
 	return true;
@@ -89,7 +77,7 @@ static bool schedulable(const struct core_v1_Pod *pod, const struct core_v1_Node
 	static const struct core_v1_Taint cordon = {
 		.key = COR_STR_INIT("node.kubernetes.io/unschedulable"), .effect = COR_STR_INIT("NoSchedule"),
 	};
-	return !node->spec.unschedulable || sched_tolerates(pod, &cordon);
+	return !node->spec.unschedulable || cor_toleration(pod, &cordon);
 }
 
 /* ---- host ports ---- */
@@ -188,7 +176,7 @@ static int64_t untolerated(const struct sched_try *t, const struct core_v1_Node 
 	int64_t n = 0;
 	for (size_t i = 0; i < node->spec.taints.n; i++)
 		n += cor_str_eq(node->spec.taints.p[i].effect, COR_STR("PreferNoSchedule")) &&
-			!sched_tolerates(t->pod, &node->spec.taints.p[i]);
+			!cor_toleration(t->pod, &node->spec.taints.p[i]);
 	return n;
 }
 

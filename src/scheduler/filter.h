@@ -32,7 +32,6 @@ int64_t sched_score(struct sched_try *t, const struct sched_node *n);
 
 /* Used by both. */
 bool sched_node_matches(const struct core_v1_NodeSelectorTerm *term, const struct core_v1_Node *node);
-bool sched_tolerates(const struct core_v1_Pod *pod, const struct core_v1_Taint *taint);
 /* volumes.c */
 struct cor_str sched_volumes_prefilter(struct sched_try *t);
 const char *sched_volumes_filter(struct sched_try *t, const struct core_v1_Node *node);

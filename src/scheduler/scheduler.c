@@ -304,8 +304,8 @@ static void write_condition(struct cor_buf *b, struct cor_str message, cor_time 
 }
 
 static void tell_why(struct cor_scheduler *s, struct pending *p, struct sched_try *t, struct cor_str message) {
-	cor_event_record(s->registry, "default-scheduler", COR_RES_PODS, t->blob, "Warning", "FailedScheduling",
-		cor_arena_cstr(t->arena, message));
+	cor_event_record_action(s->registry, "default-scheduler", "Scheduling", COR_RES_PODS, t->blob, "Warning",
+		"FailedScheduling", cor_arena_cstr(t->arena, message));
 	if (says_already(t->pod, message)) {
 		wait_for_help(s, p);
 		return;
@@ -329,7 +329,8 @@ static void bound(struct cor_op *op) {
 	if (op->status >= 0 && !s->closing) {
 		struct cor_str text = cor_arena_printf(w->arena, "Successfully assigned %.*s/%.*s to %.*s",
 			COR_STR_ARG(w->blob->ns), COR_STR_ARG(w->blob->name), COR_STR_ARG(w->node));
-		cor_event_record(s->registry, "default-scheduler", COR_RES_PODS, w->blob, "Normal", "Scheduled", text.p);
+		cor_event_record_action(s->registry, "default-scheduler", "Binding", COR_RES_PODS, w->blob, "Normal",
+			"Scheduled", text.p);
 		pending_free(s, w->p);
 	} else {
 		cor_warn("binding pod %.*s/%.*s: %s", COR_STR_ARG(w->blob->ns), COR_STR_ARG(w->blob->name), op->err.message);

@@ -164,7 +164,8 @@ static void create(struct rig *rig, enum cor_res res, const char *ns, const char
 }
 
 static void patch(struct rig *rig, enum cor_res res, const char *name, const char *json) {
-	struct call *c = call_new(rig, COR_VERB_PATCH, res, COR_STR("default"), cor_str_c(name));
+	struct call *c = call_new(rig, COR_VERB_PATCH, res,
+		cor_resources[res].namespaced ? COR_STR("default") : COR_STR(""), cor_str_c(name));
 	c->op.patch_type = COR_PATCH_MERGE;
 	c->op.patch = cor_str_c(json);
 	assert_int_equal(finish(rig, c), 0);
@@ -317,13 +318,104 @@ static void test_claims_outlive_their_set(void **state) {
 	assert_int_equal(count(rig, COR_RES_PERSISTENTVOLUMECLAIMS), 3);
 }
 
+/* ---- nodes ---- */
+
+#define POD(tolerations) "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"tolerations\":[" tolerations "]," \
+	"\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]}}"
+#define TAINT "{\"spec\":{\"taints\":[{\"key\":\"k\",\"effect\":\"NoExecute\"}]}}"
+#define NO_TAINT "{\"spec\":{\"taints\":null}}"
+#define TOLERATES "{\"key\":\"k\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":40}"
+
+/* The node is heard of in these seconds. */
+static void pass(struct rig *rig, int seconds) {
+	for (int i = 0; i < seconds; i++) {
+		char text[COR_TIME_TEXT_MAX];
+		size_t n = cor_time_format(cor_now(cor_sim_world(rig->sim)), false, text);
+		struct call *c = call_new(rig, COR_VERB_PATCH, COR_RES_NODES, COR_STR(""), COR_STR("n1"));
+		c->op.subresource = COR_STR("status");
+		c->op.patch_type = COR_PATCH_STRATEGIC;
+		c->op.patch = cor_arena_printf(c->a, "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
+			"\"lastHeartbeatTime\":\"%.*s\"}]}}", (int)n, text);
+		assert_int_equal(finish(rig, c), 0);
+		cor_sim_run_for(rig->sim, COR_SECOND);
+	}
+}
+
+static void test_a_pod_that_does_not_tolerate_has_to_go(void **state) {
+	create(*state, COR_RES_PODS, "default", POD(""));
+	expect(*state, "+p *p");
+	patch(*state, COR_RES_NODES, "n1", TAINT);
+	expect(*state, "-p");
+}
+
+static void test_a_pod_stays_as_long_as_it_tolerates(void **state) {
+	create(*state, COR_RES_PODS, "default", POD(TOLERATES));
+	expect(*state, "+p *p");
+	patch(*state, COR_RES_NODES, "n1", TAINT);
+	pass(*state, 20);
+	expect(*state, "");
+	pass(*state, 25);
+	expect(*state, "-p");
+}
+
+static void test_a_taint_that_goes_in_time_drives_nobody_away(void **state) {
+	create(*state, COR_RES_PODS, "default", POD(TOLERATES));
+	patch(*state, COR_RES_NODES, "n1", TAINT);
+	pass(*state, 20);
+	patch(*state, COR_RES_NODES, "n1", NO_TAINT);
+	pass(*state, 45);
+	expect(*state, "+p *p");
+}
+
+static bool pod_has(struct rig *rig, const char *text) {
+	struct cor_obj *o = cor_store_get(cor_registry_store(rig->r), COR_RES_PODS, COR_STR("default"), COR_STR("p"));
+	return o && cor_str_contains(o->json, cor_str_c(text));
+}
+
+/* 13.1, 13.2: it is marked as not ready; but when all nodes are silent, nobody is driven away. */
+static void test_the_only_node_is_silent(void **state) {
+	struct rig *rig = *state;
+	create(rig, COR_RES_PODS, "default", POD(""));
+	expect(rig, "+p *p");
+	assert_false(pod_has(rig, "NodeNotReady"));
+	cor_sim_run_for(rig->sim, 20 * COR_MINUTE);
+	expect(rig, "");
+	assert_true(pod_has(rig, "NodeNotReady"));
+}
+
+static void test_one_of_two_nodes_is_silent(void **state) {
+	struct rig *rig = *state;
+	create(rig, COR_RES_PODS, "default", POD(""));
+	expect(rig, "+p *p");
+	create(rig, COR_RES_NODES, "", "{\"metadata\":{\"name\":\"n2\"},\"status\":{\"conditions\":[{\"type\":\"Ready\","
+		"\"status\":\"True\",\"lastHeartbeatTime\":\"2999-01-01T00:00:00Z\"}]}}");
+	cor_sim_run_for(rig->sim, 4 * COR_MINUTE);
+	expect(rig, "");
+	cor_sim_run_for(rig->sim, 4 * COR_MINUTE);
+	expect(rig, "-p");
+}
+
+static void test_a_cordoned_node_says_so(void **state) {
+	struct rig *rig = *state;
+	patch(rig, COR_RES_NODES, "n1", "{\"spec\":{\"unschedulable\":true}}");
+	settle(rig);
+	struct cor_obj *n = cor_store_get(cor_registry_store(rig->r), COR_RES_NODES, COR_STR(""), COR_STR("n1"));
+	assert_true(cor_str_contains(n->json, COR_STR("node.kubernetes.io/unschedulable")));
+	patch(rig, COR_RES_NODES, "n1", "{\"spec\":{\"unschedulable\":null}}");
+	settle(rig);
+	n = cor_store_get(cor_registry_store(rig->r), COR_RES_NODES, COR_STR(""), COR_STR("n1"));
+	assert_false(cor_str_contains(n->json, COR_STR("node.kubernetes.io/unschedulable")));
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_in_order), T(test_one_that_is_not_ready_stops_the_others),
 		T(test_updates_from_the_top_down_to_the_partition), T(test_on_delete_waits_for_people),
 		T(test_a_rollback_reuses_the_old_revision), T(test_deployment_scales_and_its_pods_go_with_it),
-		T(test_claims_outlive_their_set),
+		T(test_claims_outlive_their_set), T(test_a_pod_that_does_not_tolerate_has_to_go),
+		T(test_a_pod_stays_as_long_as_it_tolerates), T(test_a_taint_that_goes_in_time_drives_nobody_away),
+		T(test_the_only_node_is_silent), T(test_one_of_two_nodes_is_silent), T(test_a_cordoned_node_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
