@@ -300,7 +300,9 @@ struct cor_quantity cor_quantity_from_milli(int64_t milli) {
 }
 
 struct cor_quantity cor_quantity_add(struct cor_quantity a, struct cor_quantity b) {
-	i128 v = a.nano + b.nano;       /* both are below 2^127 / 2, see NANO_MAX */
+	i128 v;
+	if (__builtin_add_overflow(a.nano, b.nano, &v))
+		v = a.nano < 0 ? -NANO_MAX : NANO_MAX;
 	v = v > NANO_MAX ? NANO_MAX : v < -NANO_MAX ? -NANO_MAX : v;
 	return (struct cor_quantity){ v, a.nano ? a.format : b.format };
 }

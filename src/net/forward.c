@@ -39,6 +39,7 @@ struct cor_forward {
 	int channel;
 	struct cor_buf text;
 	struct cor_arena *arena;
+	int *ports;                     /* of the query, old WebSocket form */
 };
 
 static void touch(struct cor_forward *f) {
@@ -209,6 +210,7 @@ static void closed(struct cor_forward *f, const struct cor_err *why) {
 	f->c.ops.on_closed(f->c.arg, why);
 	cor_buf_fini(&f->text);
 	cor_arena_free(f->arena);
+	free(f->ports);
 	cor_netloop_put(f->nl);
 	free(f);
 }
@@ -398,13 +400,11 @@ struct cor_forward *cor_forward_accept(struct cor_http_req *req, const struct co
 	f->nl->refs++;
 	f->arena = cor_arena_new(4 * 1024 * 1024);
 	f->start.run = start;
-	/* The ports are needed once, at the end of this turn. */
+	/* Needed at the end of this turn; the arena is emptied with each message, which may come before. */
 	if (c->n_ports) {
-		int *copy = cor_arena_array(f->arena, int, c->n_ports);
-
-		cor_assert(copy != NULL);
-		memcpy(copy, c->ports, c->n_ports * sizeof(*copy));
-		f->c.ports = copy;
+		f->ports = cor_calloc(c->n_ports, sizeof(*f->ports));
+		memcpy(f->ports, c->ports, c->n_ports * sizeof(*f->ports));
+		f->c.ports = f->ports;
 	}
 	cor_list_init(&f->conns);
 	f->link.ops = (struct cor_spdy_ops){ .on_stream = spdy_stream, .on_data = spdy_data,
@@ -415,6 +415,7 @@ struct cor_forward *cor_forward_accept(struct cor_http_req *req, const struct co
 	accepted = cor_ws_wanted(req) ? accept_ws(f, req) : accept_spdy(f, req);
 	if (!accepted) {
 		cor_arena_free(f->arena);
+		free(f->ports);
 		cor_netloop_put(f->nl);
 		free(f);
 		return NULL;
