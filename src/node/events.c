@@ -30,6 +30,7 @@ struct cor_events {
 	char *node;
 	struct cor_map known;   /* text of all that matters -> known */
 	struct cor_map buckets; /* uid -> bucket */
+	cor_time last;          /* that gave a name */
 };
 
 struct cor_events *cor_events_new(struct cor_api *api, struct cor_world *w, const char *node) {
@@ -90,11 +91,11 @@ static void again(struct cor_events *e, struct known *k) {
 static void create(struct cor_events *e, const struct cor_event_object *o, bool warning,
 	const char *reason, const char *message, struct known *k) {
 	struct cor_str ns = o->ns.n > 0 ? o->ns : COR_STR("default");
-	uint64_t chance;
-	e->world->random(e->world, &chance, sizeof(chance));
-	_cleanup_free_ char *name = cor_asprintf("%.*s.%016llx", COR_STR_ARG(o->name),
-		(unsigned long long)chance);
 	cor_time now = cor_now(e->world);
+	/* Names grow with time, so that those of one second are listed in the order in which they came. */
+	e->last = now > e->last ? now : e->last + 1;
+	_cleanup_free_ char *name = cor_asprintf("%.*s.%016llx", COR_STR_ARG(o->name),
+		(unsigned long long)e->last * 1000);
 	struct core_v1_Event ev = {
 		.kind = COR_STR("Event"), .apiVersion = COR_STR("v1"),
 		.metadata = { .name = cor_str_c(name), .namespace = ns },
