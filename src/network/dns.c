@@ -92,7 +92,7 @@ static void after_change(struct net_service *svc, void *arg) {
 }
 
 static int set_zone(struct cor_dns *dns, const char *zone, struct cor_err *err) {
-	uint8_t wire[KNOT_DNAME_MAXLEN];
+	uint8_t wire[DNS_NAME];
 	dns->zone = cor_strdup(zone ? zone : "cluster.local");
 	size_t n = strlen(dns->zone);
 	if (n > 0 && dns->zone[n - 1] == '.')
@@ -100,7 +100,7 @@ static int set_zone(struct cor_dns *dns, const char *zone, struct cor_err *err) 
 	for (char *p = dns->zone; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
 	/* Room for the longest name of ours in front of it: _port._proto and three labels. */
-	if (n == 0 || n > 100 || !knot_dname_from_str(wire, dns->zone, sizeof(wire)))
+	if (n == 0 || n > 100 || !dns_name_from_text(dns->zone, wire))
 		return cor_fail(err, COR_E_INVALID, "\"%s\" cannot be the cluster's DNS domain", dns->zone);
 	return 0;
 }

@@ -3,9 +3,6 @@
 // port, drops what others send, and reports a closed port at once. A question is tried at all
 // resolvers in turn, twice round; the answer must repeat id and question. One timer looks after
 // all that is in flight: it runs only while there is something.
-#include <libknot/libknot.h>
-#undef _cleanup_
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -17,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "network/dns_forward_priv.h"
+#include "network/dns_pkt.h"
 
 enum {
 	SERVERS_MAX = 8, FLIGHT_MAX = 512, WAITERS_MAX = 128, ROUNDS = 2, TICK_MS = 100,
@@ -195,7 +193,7 @@ static void land(struct dns_forward *f, struct flight *fl, uint8_t *p, size_t n)
 	for (struct dns_waiter *w = fl->waiters, *next; w; w = next) {
 		next = w->next;
 		if (n > 0)
-			knot_wire_set_id(p, w->id);
+			dns_put16(p, w->id);
 		w->done(w, p, n);
 	}
 	free(fl->query);
@@ -206,24 +204,19 @@ static void land(struct dns_forward *f, struct flight *fl, uint8_t *p, size_t n)
 /* ---- answers ---- */
 
 static bool same_question(const uint8_t *query, size_t qn, const uint8_t *answer, size_t an) {
-	knot_pkt_t *q = knot_pkt_new((void *)query, (uint16_t)qn, NULL);
-	knot_pkt_t *a = knot_pkt_new((void *)answer, (uint16_t)an, NULL);
-	bool same = q && a && knot_pkt_parse_question(q) == KNOT_EOK &&
-		knot_pkt_parse_question(a) == KNOT_EOK && q->qname_size > 0 && a->qname_size > 0 &&
-		knot_dname_is_equal(knot_pkt_qname(q), knot_pkt_qname(a)) &&
-		knot_pkt_qtype(q) == knot_pkt_qtype(a) && knot_pkt_qclass(q) == knot_pkt_qclass(a);
-	knot_pkt_free(q);
-	knot_pkt_free(a);
-	return same;
+	struct dns_question q, a;
+	return dns_read_question(query, qn, &q) && dns_read_question(answer, an, &a) &&
+		q.size == a.size && memcmp(q.name, a.name, q.name_n) == 0 && q.type == a.type &&
+		q.class == a.class;
 }
 
 static void take_answer(struct dns_forward *f, struct flight *fl, uint8_t *p, size_t n) {
 	const uint8_t *query = fl->query + 2;
-	if (n < KNOT_WIRE_HEADER_SIZE || !knot_wire_get_qr(p) ||
-		knot_wire_get_id(p) != knot_wire_get_id(query) || !same_question(query, fl->n, p, n))
+	if (n < DNS_HEADER || !(p[2] & DNS_QR) ||
+		dns_get16(p) != dns_get16(query) || !same_question(query, fl->n, p, n))
 		return; /* not the answer; it may still come */
-	unsigned rcode = knot_wire_get_rcode(p);
-	if (rcode == KNOT_RCODE_NOERROR || rcode == KNOT_RCODE_NXDOMAIN) {
+	unsigned rcode = p[3] & DNS_RCODE;
+	if (rcode == ns_r_noerror || rcode == ns_r_nxdomain) {
 		land(f, fl, p, n);
 		return;
 	}
@@ -264,7 +257,7 @@ static void got_stream(uv_stream_t *h, ssize_t n, const uv_buf_t *buf) {
 		return;
 	}
 	a->n += (size_t)n;
-	size_t want = a->n >= 2 ? (size_t)knot_wire_read_u16(a->in) : 0;
+	size_t want = a->n >= 2 ? (size_t)dns_get16(a->in) : 0;
 	if (a->n >= 2 && a->n >= want + 2)
 		take_answer(a->f, a->flight, a->in + 2, want);
 }
@@ -321,7 +314,7 @@ static void next_try(struct dns_forward *f, struct flight *fl) {
 		drop_attempt(fl);
 		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 			break;
-		knot_wire_set_id(fl->query + 2, id);
+		dns_put16(fl->query + 2, id);
 		fl->deadline = uv_now(f->loop) + f->timeout;
 		if (start_attempt(f, fl, server) >= 0)
 			return;
@@ -367,9 +360,9 @@ static struct flight *find_flight(struct dns_forward *f, const uint8_t *query, s
 
 void dns_forward_ask(struct dns_forward *f, const uint8_t *query, size_t n, bool tcp,
 	struct dns_waiter *w) {
-	cor_assert(n >= KNOT_WIRE_HEADER_SIZE && n <= COR_DNS_TCP_MAX);
+	cor_assert(n >= DNS_HEADER && n <= COR_DNS_TCP_MAX);
 	refresh(f);
-	w->id = knot_wire_get_id(query);
+	w->id = dns_get16(query);
 	w->next = NULL;
 	struct flight *fl = find_flight(f, query, n, tcp);
 	if (f->closed || f->server_n == 0 || (fl && fl->waiting >= WAITERS_MAX) ||
@@ -385,7 +378,7 @@ void dns_forward_ask(struct dns_forward *f, const uint8_t *query, size_t n, bool
 	}
 	fl = cor_new(struct flight);
 	fl->query = cor_calloc(1, n + 2);
-	knot_wire_write_u16(fl->query, (uint16_t)n);
+	dns_put16(fl->query, (uint16_t)n);
 	memcpy(fl->query + 2, query, n);
 	fl->n = n;
 	fl->tcp = tcp;

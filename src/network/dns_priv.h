@@ -3,10 +3,8 @@
 // name has) and dns_wire.c (packets).
 #pragma once
 
-#include <libknot/libknot.h>
-#undef _cleanup_        /* libknot leaks a macro of its own; ours follows with base/mem.h */
-
 #include "network/dns.h"
+#include "network/dns_pkt.h"
 #include "network/model_priv.h"
 
 enum { DNS_LABELS_MAX = 128, DNS_CHAIN_MAX = 8 };
@@ -43,31 +41,30 @@ struct dns_name {
 /* The answer that is being written. */
 struct dns_out {
 	struct cor_dns *dns;
-	knot_pkt_t *pkt;
+	struct dns_pkt *pkt;
 	const struct cor_dns_upstream *upstream;
 	struct cor_dns_reply *reply;
-	const knot_dname_t *qname;      /* in the packet's question */
 	bool exists;                    /* the name exists: without records it is no NXDOMAIN */
 	unsigned records;
 	unsigned rcode;
 };
 
-void dns_name_split(const knot_dname_t *wire, struct dns_name *ret);
+void dns_name_split(const uint8_t *wire, struct dns_name *ret);
 /* Is it the zone or below? Then *ret_below is how many labels are in front of it. */
 bool dns_name_in_zone(const struct cor_dns *dns, const struct dns_name *name, unsigned *ret_below);
 /* An address in in-addr.arpa or ip6.arpa. */
 bool dns_name_reverse(const struct dns_name *name, struct net_ip *ret);
 
 /* Writes the records of a name of the zone with owner; sets exists, records, reply->verdict. */
-void dns_zone_answer(struct dns_out *out, const knot_dname_t *owner, const struct dns_name *name,
+void dns_zone_answer(struct dns_out *out, const uint8_t *owner, const struct dns_name *name,
 	unsigned below, uint16_t type, unsigned depth);
 /* PTR records; false when the address is not ours to answer for. */
 bool dns_zone_reverse(struct dns_out *out, const struct net_ip *ip, uint16_t type);
 
 /* One record in the current section. owner NULL = the name asked for. */
-void dns_put(struct dns_out *out, const knot_dname_t *owner, uint16_t type, const uint8_t *rdata,
+void dns_put(struct dns_out *out, const uint8_t *owner, uint16_t type, const uint8_t *rdata,
 	size_t n, bool additional);
-void dns_put_ip(struct dns_out *out, const knot_dname_t *owner, const struct net_ip *ip,
+void dns_put_ip(struct dns_out *out, const uint8_t *owner, const struct net_ip *ip,
 	bool additional);
 /* The records that the outside server gave for an alias's target. */
 void dns_put_upstream(struct dns_out *out);

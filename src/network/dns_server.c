@@ -2,9 +2,6 @@
 // Listeners and connections. A datagram is answered on the spot unless it has to be forwarded; a
 // connection may send several questions at once and gets answers as they are ready. Whatever a
 // client can grow is bounded: connections, questions waiting per connection, bytes not yet read.
-#include <libknot/libknot.h>
-#undef _cleanup_
-
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -15,6 +12,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "network/dns_forward_priv.h"
+#include "network/dns_pkt.h"
 
 enum { CONNS_MAX = 256, PENDING_MAX = 32, UNREAD_MAX = 256 * 1024, IDLE_MS = 10000, QUERY_MAX = 4096 };
 
@@ -126,7 +124,7 @@ static void send_stream(struct conn *c, size_t n) {
 	if (c->closing)
 		return;
 	uint8_t *out = c->s->out;
-	knot_wire_write_u16(out, (uint16_t)n);
+	dns_put16(out, (uint16_t)n);
 	uv_buf_t buf = uv_buf_init((char *)out, (unsigned)n + 2);
 	int sent = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
 	if (sent == (int)n + 2)
@@ -165,7 +163,7 @@ static void finish_chase(struct request *r, const uint8_t *p, size_t n) {
 	cor_dns_answer(r->s->dns, r->query, r->n, r->conn != NULL, &upstream, r->s->out + 2, &reply);
 	/* Were the name another alias by now, the client asks again. */
 	if (reply.verdict != COR_DNS_ANSWER)
-		reply.n = cor_dns_refuse(r->query, r->n, KNOT_RCODE_SERVFAIL, r->s->out + 2);
+		reply.n = cor_dns_refuse(r->query, r->n, ns_r_servfail, r->s->out + 2);
 	send_answer(r->s, r->udp, r->conn, (void *)&r->peer, reply.n);
 }
 
@@ -180,7 +178,7 @@ static void forwarded(struct dns_waiter *w, const uint8_t *p, size_t n) {
 		memcpy(s->out + 2, p, n);
 		send_answer(s, r->udp, r->conn, (void *)&r->peer, n);
 	} else {
-		n = cor_dns_refuse(r->query, r->n, KNOT_RCODE_SERVFAIL, s->out + 2);
+		n = cor_dns_refuse(r->query, r->n, ns_r_servfail, s->out + 2);
 		send_answer(s, r->udp, r->conn, (void *)&r->peer, n);
 	}
 	struct conn *conn = r->conn;
@@ -193,20 +191,12 @@ static void forwarded(struct dns_waiter *w, const uint8_t *p, size_t n) {
 
 /* The question for an alias's target, in out (512 bytes). */
 static size_t target_query(const struct cor_dns_reply *reply, uint8_t *out) {
-	size_t n = 0;
-	knot_rrset_t opt;
-	knot_pkt_t *pkt = knot_pkt_new(out, 512, NULL);
-	memset(out, 0, 512);
-	if (!pkt || knot_edns_init(&opt, COR_DNS_UDP_MAX, 0, 0, NULL) != KNOT_EOK)
-		return 0;
-	knot_wire_set_rd(pkt->wire);
-	if (knot_pkt_put_question(pkt, reply->target, KNOT_CLASS_IN, reply->type) == KNOT_EOK &&
-		knot_pkt_begin(pkt, KNOT_ADDITIONAL) == KNOT_EOK &&
-		knot_pkt_put(pkt, KNOT_COMPR_HINT_NONE, &opt, 0) == KNOT_EOK)
-		n = pkt->size;
-	knot_rrset_clear(&opt, NULL);
-	knot_pkt_free(pkt);
-	return n;
+	static const uint8_t root[] = "";
+	struct dns_pkt k;
+	dns_pkt_init(&k, out, 512, reply->target, reply->type);
+	out[2] = DNS_RD;
+	k.section = DNS_ADDITIONAL;
+	return dns_pkt_put(&k, root, ns_t_opt, COR_DNS_UDP_MAX, 0, NULL, 0) ? k.n : 0;
 }
 
 static void forward(struct cor_dns_server *s, struct listener *udp, struct conn *conn,
@@ -282,8 +272,8 @@ static void got_stream(uv_stream_t *h, ssize_t n, const uv_buf_t *buf) {
 	c->active = uv_now(c->s->loop);
 	size_t at = 0;
 	while (!c->closing && c->n - at >= 2) {
-		size_t want = knot_wire_read_u16(c->in + at);
-		if (want < KNOT_WIRE_HEADER_SIZE || want > QUERY_MAX) {
+		size_t want = dns_get16(c->in + at);
+		if (want < DNS_HEADER || want > QUERY_MAX) {
 			close_conn(c);
 			return;
 		}

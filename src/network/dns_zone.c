@@ -10,11 +10,11 @@
 
 #include "network/dns_priv.h"
 
-enum { RR_A = KNOT_RRTYPE_A, RR_AAAA = KNOT_RRTYPE_AAAA, RR_ANY = KNOT_RRTYPE_ANY };
+enum { RR_A = ns_t_a, RR_AAAA = ns_t_aaaa, RR_ANY = ns_t_any };
 
 /* ---- names ---- */
 
-void dns_name_split(const knot_dname_t *wire, struct dns_name *ret) {
+void dns_name_split(const uint8_t *wire, struct dns_name *ret) {
 	ret->n = 0;
 	while (*wire && ret->n < DNS_LABELS_MAX) {
 		ret->label[ret->n++] = (struct cor_str){ (const char *)wire + 1, *wire };
@@ -80,11 +80,11 @@ static bool parse_dashed(struct cor_str label, struct net_ip *ret) {
 
 /* "<host>.<service>.<ns>.svc.<zone>" in wire format, host "" for the service itself. */
 static bool service_name(const struct dns_out *out, const struct net_service *svc, const char *host,
-	uint8_t wire[KNOT_DNAME_MAXLEN]) {
+	uint8_t wire[DNS_NAME]) {
 	char text[400];
 	int n = snprintf(text, sizeof(text), "%s%s%.*s.%.*s.svc.%s.", host, *host ? "." : "",
 		COR_STR_ARG(net_service_name(svc)), COR_STR_ARG(net_service_ns(svc)), out->dns->zone);
-	return n < (int)sizeof(text) && knot_dname_from_str(wire, text, KNOT_DNAME_MAXLEN) != NULL;
+	return n < (int)sizeof(text) && dns_name_from_text(text, wire) > 0;
 }
 
 static void endpoint_host(const struct net_endpoint *ep, char out[64]) {
@@ -152,14 +152,14 @@ static void gather(struct dns_out *out, const struct net_service *svc, const str
 
 /* ---- services ---- */
 
-static void answer_external(struct dns_out *out, const knot_dname_t *owner,
+static void answer_external(struct dns_out *out, const uint8_t *owner,
 	const struct net_service *svc, uint16_t type, unsigned depth) {
-	uint8_t target[KNOT_DNAME_MAXLEN];
-	if (!knot_dname_from_str(target, svc->external_name, sizeof(target)))
+	uint8_t target[DNS_NAME];
+	if (!dns_name_from_text(svc->external_name, target))
 		return;
-	knot_dname_to_lower(target);
-	dns_put(out, owner, KNOT_RRTYPE_CNAME, target, knot_dname_size(target), false);
-	if (type == KNOT_RRTYPE_CNAME || depth >= DNS_CHAIN_MAX)
+	dns_name_lower(target);
+	dns_put(out, owner, ns_t_cname, target, dns_name_size(target), false);
+	if (type == ns_t_cname || depth >= DNS_CHAIN_MAX)
 		return;
 	struct dns_name name;
 	unsigned below;
@@ -174,10 +174,10 @@ static void answer_external(struct dns_out *out, const knot_dname_t *owner,
 		return;
 	}
 	out->reply->verdict = COR_DNS_CHASE;
-	memcpy(out->reply->target, target, knot_dname_size(target));
+	memcpy(out->reply->target, target, dns_name_size(target));
 }
 
-static void answer_service(struct dns_out *out, const knot_dname_t *owner,
+static void answer_service(struct dns_out *out, const uint8_t *owner,
 	const struct net_service *svc, uint16_t type, unsigned depth) {
 	out->exists = true;
 	if (svc->type == NET_EXTERNAL_NAME) {
@@ -198,25 +198,25 @@ static void answer_service(struct dns_out *out, const knot_dname_t *owner,
 	}
 }
 
-static void put_srv(struct dns_out *out, const knot_dname_t *owner, size_t weight, uint16_t port,
+static void put_srv(struct dns_out *out, const uint8_t *owner, size_t weight, uint16_t port,
 	const struct net_service *svc, const char *host) {
-	uint8_t rdata[6 + KNOT_DNAME_MAXLEN];
+	uint8_t rdata[6 + DNS_NAME];
 	if (!service_name(out, svc, host, rdata + 6))
 		return;
-	knot_wire_write_u16(rdata, 0);
-	knot_wire_write_u16(rdata + 2, (uint16_t)weight);
-	knot_wire_write_u16(rdata + 4, port);
-	dns_put(out, owner, KNOT_RRTYPE_SRV, rdata, 6 + knot_dname_size(rdata + 6), false);
+	dns_put16(rdata, 0);
+	dns_put16(rdata + 2, (uint16_t)weight);
+	dns_put16(rdata + 4, port);
+	dns_put(out, owner, ns_t_srv, rdata, 6 + dns_name_size(rdata + 6), false);
 }
 
 /* The answer first and the addresses of what it names behind it. */
-static void put_srvs(struct dns_out *out, const knot_dname_t *owner, const struct net_service *svc,
+static void put_srvs(struct dns_out *out, const uint8_t *owner, const struct net_service *svc,
 	const struct net_port *port) {
-	uint8_t wire[KNOT_DNAME_MAXLEN];
+	uint8_t wire[DNS_NAME];
 	char host[64];
 	if (!svc->headless) {
 		put_srv(out, owner, 100, port->port, svc, "");
-		knot_pkt_begin(out->pkt, KNOT_ADDITIONAL);
+		out->pkt->section = DNS_ADDITIONAL;
 		for (size_t i = 0; i < svc->cluster_ips.n && service_name(out, svc, "", wire); i++)
 			dns_put_ip(out, wire, &svc->cluster_ips.p[i], true);
 		return;
@@ -229,7 +229,7 @@ static void put_srvs(struct dns_out *out, const knot_dname_t *owner, const struc
 		put_srv(out, owner, weight, t.p[i].port, svc, host);
 	}
 	if (t.n > 0)
-		knot_pkt_begin(out->pkt, KNOT_ADDITIONAL);
+		out->pkt->section = DNS_ADDITIONAL;
 	for (size_t i = 0; i < t.n; i++) {
 		endpoint_host(t.p[i].ep, host);
 		if (service_name(out, svc, host, wire))
@@ -250,7 +250,7 @@ static enum net_proto proto_of_label(struct cor_str label) {
 }
 
 /* _<port>._<proto>, or _<proto> alone with an absent port. */
-static void answer_srv(struct dns_out *out, const knot_dname_t *owner, const struct net_service *svc,
+static void answer_srv(struct dns_out *out, const uint8_t *owner, const struct net_service *svc,
 	struct cor_str port, struct cor_str proto_label, uint16_t type) {
 	enum net_proto proto = proto_of_label(proto_label);
 	if (svc->type == NET_EXTERNAL_NAME || proto == NET_PROTO_INVALID)
@@ -266,13 +266,13 @@ static void answer_srv(struct dns_out *out, const knot_dname_t *owner, const str
 		if (port.n < 2 || port.p[0] != '_' || !cor_str_eq_c(cor_str_sub(port, 1, port.n - 1), p->name))
 			continue;
 		out->exists = true;
-		if (type == KNOT_RRTYPE_SRV || type == RR_ANY)
+		if (type == ns_t_srv || type == RR_ANY)
 			put_srvs(out, owner, svc, p);
 		return;
 	}
 }
 
-static void answer_host(struct dns_out *out, const knot_dname_t *owner, const struct net_service *svc,
+static void answer_host(struct dns_out *out, const uint8_t *owner, const struct net_service *svc,
 	struct cor_str host, uint16_t type) {
 	char name[64];
 	_cleanup_(targets_fini) struct targets t = { 0 };
@@ -288,7 +288,7 @@ static void answer_host(struct dns_out *out, const knot_dname_t *owner, const st
 }
 
 /* label[0..below) in front of "svc": [..., service, ns, svc]. */
-static void answer_svc(struct dns_out *out, const knot_dname_t *owner, const struct dns_name *name,
+static void answer_svc(struct dns_out *out, const uint8_t *owner, const struct dns_name *name,
 	unsigned below, uint16_t type, unsigned depth) {
 	const struct cor_str *l = name->label;
 	if (below == 2)
@@ -308,7 +308,7 @@ static void answer_svc(struct dns_out *out, const knot_dname_t *owner, const str
 		answer_srv(out, owner, svc, l[0], l[1], type);
 }
 
-static void answer_pod(struct dns_out *out, const knot_dname_t *owner, const struct dns_name *name,
+static void answer_pod(struct dns_out *out, const uint8_t *owner, const struct dns_name *name,
 	unsigned below, uint16_t type) {
 	struct net_ip ip;
 	if (below == 2)
@@ -321,16 +321,16 @@ static void answer_pod(struct dns_out *out, const knot_dname_t *owner, const str
 		dns_put_ip(out, owner, &ip, false);
 }
 
-static void answer_apex(struct dns_out *out, const knot_dname_t *owner, uint16_t type) {
-	uint8_t wire[KNOT_DNAME_MAXLEN];
+static void answer_apex(struct dns_out *out, const uint8_t *owner, uint16_t type) {
+	uint8_t wire[DNS_NAME];
 	char text[120];
 	out->exists = true;
 	snprintf(text, sizeof(text), "ns.dns.%s.", out->dns->zone);
-	if ((type == KNOT_RRTYPE_NS || type == RR_ANY) && knot_dname_from_str(wire, text, sizeof(wire)))
-		dns_put(out, owner, KNOT_RRTYPE_NS, wire, knot_dname_size(wire), false);
+	if ((type == ns_t_ns || type == RR_ANY) && dns_name_from_text(text, wire))
+		dns_put(out, owner, ns_t_ns, wire, dns_name_size(wire), false);
 }
 
-static void answer_nameserver(struct dns_out *out, const knot_dname_t *owner, uint16_t type) {
+static void answer_nameserver(struct dns_out *out, const uint8_t *owner, uint16_t type) {
 	char text[COR_IP4_TEXT_MAX];
 	struct net_ip ip;
 	out->exists = true;
@@ -340,7 +340,7 @@ static void answer_nameserver(struct dns_out *out, const knot_dname_t *owner, ui
 		dns_put_ip(out, owner, &ip, false);
 }
 
-void dns_zone_answer(struct dns_out *out, const knot_dname_t *owner, const struct dns_name *name,
+void dns_zone_answer(struct dns_out *out, const uint8_t *owner, const struct dns_name *name,
 	unsigned below, uint16_t type, unsigned depth) {
 	static const uint8_t version[] = "\0051.1.0";
 	const struct cor_str *l = name->label;
@@ -358,17 +358,17 @@ void dns_zone_answer(struct dns_out *out, const knot_dname_t *owner, const struc
 			answer_nameserver(out, owner, type);
 	} else if (below == 1 && cor_str_eq_c(l[0], "dns-version")) {
 		out->exists = true;
-		if (type == KNOT_RRTYPE_TXT || type == RR_ANY)
-			dns_put(out, owner, KNOT_RRTYPE_TXT, version, sizeof(version) - 1, false);
+		if (type == ns_t_txt || type == RR_ANY)
+			dns_put(out, owner, ns_t_txt, version, sizeof(version) - 1, false);
 	}
 }
 
 /* ---- addresses to names ---- */
 
 static void put_ptr(struct dns_out *out, const struct net_service *svc, const char *host) {
-	uint8_t wire[KNOT_DNAME_MAXLEN];
+	uint8_t wire[DNS_NAME];
 	if (service_name(out, svc, host, wire))
-		dns_put(out, NULL, KNOT_RRTYPE_PTR, wire, knot_dname_size(wire), false);
+		dns_put(out, NULL, ns_t_ptr, wire, dns_name_size(wire), false);
 }
 
 bool dns_zone_reverse(struct dns_out *out, const struct net_ip *ip, uint16_t type) {
@@ -377,7 +377,7 @@ bool dns_zone_reverse(struct dns_out *out, const struct net_ip *ip, uint16_t typ
 	bool ours = ip->family == 4 && (cor_cidr4_has(c->service_cidr, net_ip4(ip)) ||
 		cor_cidr4_has(c->pod_cidr, net_ip4(ip)));
 	out->exists = ref != NULL;
-	for (size_t i = 0; ref && i < ref->n && (type == KNOT_RRTYPE_PTR || type == RR_ANY); i++) {
+	for (size_t i = 0; ref && i < ref->n && (type == ns_t_ptr || type == RR_ANY); i++) {
 		const struct net_service *svc = ref->p[i];
 		if (!svc->headless) {
 			put_ptr(out, svc, "");

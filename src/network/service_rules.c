@@ -7,10 +7,12 @@
 
 #include <malloc.h>
 #include <nftables/libnftables.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/lib.h"
 #include "base/log.h"
 #include "network/rules_priv.h"
 
@@ -68,22 +70,42 @@ struct cor_svc_rules {
 
 /* ---- nft ---- */
 
+/* Only the node agent has rules to write: see base/lib.h. */
+#define NFT_FUNCTIONS(F) \
+	F(nft_, ctx_buffer_error) F(nft_, ctx_buffer_output) F(nft_, ctx_free) \
+	F(nft_, ctx_get_error_buffer) F(nft_, ctx_new) F(nft_, run_cmd_from_buffer)
+
+static struct {
+	NFT_FUNCTIONS(COR_LIB_MEMBER)
+} nft;
+static struct cor_err nft_trouble;
+static int nft_opened = -1;
+
+static void open_nft(void) {
+	static const char *const names[] = { NFT_FUNCTIONS(COR_LIB_NAME) };
+	nft_opened = cor_lib_open("libnftables.so.1", names, cor_countof(names), &nft, &nft_trouble);
+}
+
 int rules_run(const char *text, struct cor_err *err) {
-	struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	(void)pthread_once(&once, open_nft);
+	if (nft_opened < 0)
+		return cor_fail(err, COR_E_INTERNAL, "%s", nft_trouble.message);
+	struct nft_ctx *ctx = nft.ctx_new(NFT_CTX_DEFAULT);
 	if (!ctx)
 		return cor_fail(err, COR_E_INTERNAL, "nftables: out of memory");
-	(void)nft_ctx_buffer_output(ctx);
-	(void)nft_ctx_buffer_error(ctx);
+	(void)nft.ctx_buffer_output(ctx);
+	(void)nft.ctx_buffer_error(ctx);
 	int rc = 0;
-	if (nft_run_cmd_from_buffer(ctx, text) != 0) {
+	if (nft.run_cmd_from_buffer(ctx, text) != 0) {
 		/* Each error comes with the text that it is about; the first is the cause. */
-		struct cor_str rest = cor_str_trim(cor_str_c(nft_ctx_get_error_buffer(ctx)));
+		struct cor_str rest = cor_str_trim(cor_str_c(nft.ctx_get_error_buffer(ctx)));
 		struct cor_str why = cor_str_cut(&rest, '\n');
 		struct cor_str where = rest.p ? cor_str_cut(&rest, '\n') : (struct cor_str){ 0 };
 		rc = cor_fail(err, COR_E_INTERNAL, "nftables: %.*s: %.*s", COR_STR_ARG(why),
 			COR_STR_ARG(where));
 	}
-	nft_ctx_free(ctx);
+	nft.ctx_free(ctx);
 	return rc;
 }
 

@@ -12,6 +12,7 @@
 enum { ERROR_BODY_MAX = 16 << 10 };
 
 struct transfer {
+	const struct image_curl *lib;
 	CURL *curl;
 	struct image_http *q;
 	struct image_http_reply *reply;
@@ -63,7 +64,7 @@ static void start_body(struct transfer *t) {
 	long status = 0;
 
 	t->started = true;
-	(void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	(void)t->lib->easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
 	t->to_file = t->q->fd >= 0 && (status == 200 || status == 206);
 	if (!t->to_file)
 		return;
@@ -133,76 +134,77 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 	return cor_image_run_stopped(t->q->run);
 }
 
-static void add_header(struct curl_slist **list, const char *name, const char *value) {
+static void add_header(const struct image_curl *lib, struct curl_slist **list, const char *name, const char *value) {
 	_cleanup_free_ char *line = value ? cor_asprintf("%s: %s", name, value) : NULL;
 
 	if (line)
-		*list = curl_slist_append(*list, line);
+		*list = lib->slist_append(*list, line);
 }
 
-static struct curl_slist *headers(const struct image_http *q) {
+static struct curl_slist *headers(const struct image_curl *lib, const struct image_http *q) {
 	struct curl_slist *list = NULL;
 	char range[40];
 
-	add_header(&list, "Accept", q->accept);
-	add_header(&list, "Authorization", q->authorization);
+	add_header(lib, &list, "Accept", q->accept);
+	add_header(lib, &list, "Authorization", q->authorization);
 	/* Compressed blobs are not to be compressed once more, nor undone on the way. */
-	add_header(&list, "Accept-Encoding", "identity");
+	add_header(lib, &list, "Accept-Encoding", "identity");
 	if (q->fd >= 0 && q->from > 0) {
 		(void)snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)q->from);
-		add_header(&list, "Range", range);
+		add_header(lib, &list, "Range", range);
 	}
 	return list;
 }
 
-/* What curl_easy_setopt() answers matters for none of these: all are of curl 7.85 and before. */
+/* What easy_setopt() answers matters for none of these: all are of curl 7.85 and before. */
 static void set_options(struct transfer *t, struct curl_slist *list, char *error) {
+	const struct image_curl *lib = t->lib;
 	CURL *c = t->curl;
 	const struct image_http *q = t->q;
 
-	curl_easy_reset(c);
-	(void)curl_easy_setopt(c, CURLOPT_URL, q->url);
-	(void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, q->plain ? "http,https" : "https");
-	(void)curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR,
+	lib->easy_reset(c);
+	(void)lib->easy_setopt(c, CURLOPT_URL, q->url);
+	(void)lib->easy_setopt(c, CURLOPT_PROTOCOLS_STR, q->plain ? "http,https" : "https");
+	(void)lib->easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR,
 		strncmp(q->url, "https:", 6) == 0 ? "https" : "http,https");
-	(void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
-	(void)curl_easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
-	(void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	(void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 15L);
-	(void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 100L);
-	(void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, 60L);
-	(void)curl_easy_setopt(c, CURLOPT_USERAGENT, "coracle");
-	(void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
-	(void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, list);
-	(void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-	(void)curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
-	(void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
-	(void)curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-	(void)curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
-	(void)curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	(void)lib->easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
+	(void)lib->easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
+	(void)lib->easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	(void)lib->easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 15L);
+	(void)lib->easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 100L);
+	(void)lib->easy_setopt(c, CURLOPT_LOW_SPEED_TIME, 60L);
+	(void)lib->easy_setopt(c, CURLOPT_USERAGENT, "coracle");
+	(void)lib->easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+	(void)lib->easy_setopt(c, CURLOPT_HTTPHEADER, list);
+	(void)lib->easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	(void)lib->easy_setopt(c, CURLOPT_HEADERDATA, t);
+	(void)lib->easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	(void)lib->easy_setopt(c, CURLOPT_WRITEDATA, t);
+	(void)lib->easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+	(void)lib->easy_setopt(c, CURLOPT_XFERINFODATA, t);
+	(void)lib->easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
 	if (q->head)
-		(void)curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+		(void)lib->easy_setopt(c, CURLOPT_NOBODY, 1L);
 	if (q->form)
-		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->form);
+		(void)lib->easy_setopt(c, CURLOPT_POSTFIELDS, q->form);
 	if (q->plain)                   /* such hosts are near: no proxy leads to them */
-		(void)curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
+		(void)lib->easy_setopt(c, CURLOPT_NOPROXY, "*");
 	if (q->ca_file)
-		(void)curl_easy_setopt(c, CURLOPT_CAINFO, q->ca_file);
+		(void)lib->easy_setopt(c, CURLOPT_CAINFO, q->ca_file);
 }
 
-int cor_image_http(CURL *curl, struct image_http *q, struct image_http_reply *ret,
-	struct cor_err *err) {
-	struct transfer t = { .curl = curl, .q = q, .reply = ret };
+int cor_image_http(const struct image_curl *lib, CURL *curl, struct image_http *q,
+	struct image_http_reply *ret, struct cor_err *err) {
+	struct transfer t = { .lib = lib, .curl = curl, .q = q, .reply = ret };
 	char error[CURL_ERROR_SIZE] = "";
-	struct curl_slist *list = headers(q);
+	struct curl_slist *list = headers(lib, q);
 	CURLcode code;
 
 	memset(ret, 0, sizeof(*ret));
 	set_options(&t, list, error);
-	code = curl_easy_perform(curl);
-	curl_slist_free_all(list);
-	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
+	code = lib->easy_perform(curl);
+	lib->slist_free_all(list);
+	(void)lib->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
 	if (code == CURLE_OK)
 		return 0;
 	ret->connected = code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST;
@@ -217,7 +219,7 @@ int cor_image_http(CURL *curl, struct image_http *q, struct image_http_reply *re
 	if (t.error)
 		return cor_fail_errno(err, -t.error, "write");
 	return cor_fail(err, code == CURLE_OPERATION_TIMEDOUT ? COR_E_TIMEOUT :
-		ret->connected ? -EIO : -ECONNREFUSED, "%s", error[0] ? error : curl_easy_strerror(code));
+		ret->connected ? -EIO : -ECONNREFUSED, "%s", error[0] ? error : lib->easy_strerror(code));
 }
 
 void cor_image_http_pause(const struct image_run *run, uint64_t ms) {

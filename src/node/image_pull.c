@@ -251,9 +251,10 @@ int cor_image_pull(struct cor_image_store *s, struct cor_str ref,
 	p->store = s;
 	p->arena = arena;
 	cor_image_run_init(&p->run, p->ref.text, work);
-	cor_registry_init(&p->registry, s, &p->ref, keyring, &p->run);
-	image = unchanged(p);
-	r = image ? 0 : load(p, &image, err);
+	r = cor_registry_init(&p->registry, s, &p->ref, keyring, &p->run, err);
+	image = r >= 0 ? unchanged(p) : NULL;
+	if (r >= 0 && !image)
+		r = load(p, &image, err);
 	cor_image_layers_unpin(s, &p->image);
 	cor_registry_fini(&p->registry);
 	cor_image_run_fini(&p->run);

@@ -56,21 +56,15 @@ static void unlock(struct registry *r) {
 	(void)pthread_mutex_unlock(&r->mutex);
 }
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static void start_curl(void) {
-	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-void cor_registry_init(struct registry *r, struct cor_image_store *s,
+int cor_registry_init(struct registry *r, struct cor_image_store *s,
 	const struct cor_image_ref *ref, const struct cor_image_keyring *keyring,
-	struct image_run *run) {
+	struct image_run *run, struct cor_err *err) {
 	const char *host = strcmp(ref->domain, "docker.io") == 0 ? "registry-1.docker.io" :
 		ref->domain;
 	bool plain = plain_allowed(s, host);
 	char url[600];
 
-	(void)pthread_once(&curl_once, start_curl);
-	*r = (struct registry){ .store = s, .ref = ref, .keyring = keyring, .run = run };
+	*r = (struct registry){ .curl = cor_image_curl(err), .store = s, .ref = ref, .keyring = keyring, .run = run };
 	(void)pthread_mutex_init(&r->mutex, NULL);
 	for (size_t i = 0; i < s->cfg.n_mirrors && r->n_bases + 1 < REGISTRY_BASES_MAX; i++) {
 		const struct cor_image_mirror *m = &s->cfg.mirrors[i];
@@ -80,6 +74,7 @@ void cor_registry_init(struct registry *r, struct cor_image_store *s,
 	}
 	(void)snprintf(url, sizeof(url), "%s://%s", plain ? "http" : "https", host);
 	add_base(r, url, plain, !plain);
+	return r->curl ? 0 : COR_E_INTERNAL;
 }
 
 static void forget(struct registry_base *b) {
@@ -94,7 +89,7 @@ void cor_registry_fini(struct registry *r) {
 	for (unsigned i = 0; i < r->n_bases; i++)
 		forget(&r->bases[i]);
 	while (r->n_idle > 0)
-		curl_easy_cleanup(r->idle[--r->n_idle]);
+		r->curl->easy_cleanup(r->idle[--r->n_idle]);
 	(void)pthread_mutex_destroy(&r->mutex);
 }
 
@@ -104,7 +99,7 @@ static CURL *take_handle(struct registry *r) {
 	lock(r);
 	c = r->n_idle ? r->idle[--r->n_idle] : NULL;
 	unlock(r);
-	return c ? c : curl_easy_init();
+	return c ? c : r->curl->easy_init();
 }
 
 static void give_handle(struct registry *r, CURL *c) {
@@ -113,7 +108,7 @@ static void give_handle(struct registry *r, CURL *c) {
 		r->idle[r->n_idle++] = cor_take(c);
 	unlock(r);
 	if (c)
-		curl_easy_cleanup(c);
+		r->curl->easy_cleanup(c);
 }
 
 /* ---- logins ---- */
@@ -169,11 +164,11 @@ static char *basic(const char *user, const char *password) {
 	return out;
 }
 
-static void escaped(CURL *c, struct cor_buf *b, const char *key, const char *value) {
-	char *e = curl_easy_escape(c, value, 0);
+static void escaped(const struct registry *r, CURL *c, struct cor_buf *b, const char *key, const char *value) {
+	char *e = r->curl->easy_escape(c, value, 0);
 
 	cor_buf_printf(b, "%s%s=%s", b->n && b->p[b->n - 1] != '?' ? "&" : "", key, e ? e : "");
-	curl_free(e);
+	r->curl->free(e);
 }
 
 /* {"token": …} or {"access_token": …} */
@@ -214,23 +209,23 @@ static int fetch_token(struct registry *r, const struct registry_base *b,
 		(void)snprintf(scope, sizeof(scope), "repository:%.256s:pull", r->ref->path);
 	cor_buf_c(&url, realm);
 	if (l && l->identity_token) {
-		escaped(c, &form, "grant_type", "refresh_token");
-		escaped(c, &form, "refresh_token", l->identity_token);
-		escaped(c, &form, "client_id", "coracle");
-		escaped(c, &form, "service", service);
-		escaped(c, &form, "scope", scope);
+		escaped(r, c, &form, "grant_type", "refresh_token");
+		escaped(r, c, &form, "refresh_token", l->identity_token);
+		escaped(r, c, &form, "client_id", "coracle");
+		escaped(r, c, &form, "service", service);
+		escaped(r, c, &form, "scope", scope);
 		cor_buf_byte(&form, '\0');
 		q.form = form.p;
 	} else {
 		cor_buf_byte(&url, strchr(realm, '?') ? '&' : '?');
 		if (service[0])
-			escaped(c, &url, "service", service);
-		escaped(c, &url, "scope", scope);
+			escaped(r, c, &url, "service", service);
+		escaped(r, c, &url, "scope", scope);
 		q.authorization = auth = l ? basic(l->user, l->password) : NULL;
 	}
 	cor_buf_byte(&url, '\0');
 	q.url = url.p;
-	e = cor_image_http(c, &q, &reply, err);
+	e = cor_image_http(r->curl, c, &q, &reply, err);
 	if (auth)
 		OPENSSL_cleanse(auth, strlen(auth));
 	if (form.n)
@@ -363,7 +358,7 @@ static int ask(struct registry *r, struct registry_base *b, CURL *c, const char 
 		q->plain = b->plain;
 		if (q->body)
 			cor_buf_clear(q->body);
-		e = cor_image_http(c, q, reply, err);
+		e = cor_image_http(r->curl, c, q, reply, err);
 		if (change_scheme(r, b, e, reply->status))
 			continue;
 		if (e == 0 && (reply->status == 401 || (reply->status == 403 && sent)) &&

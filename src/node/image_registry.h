@@ -3,8 +3,7 @@
 // requests made of it. image_http.c knows HTTP, image_registry.c knows registries.
 #pragma once
 
-#include <curl/curl.h>
-
+#include "node/image_curl.h"
 #include "node/image_priv.h"
 
 /* ---- image_http.c ---- */
@@ -35,8 +34,8 @@ struct image_http_reply {
 };
 
 /* One request, redirects followed. 0 with any status; a negative code when no full reply came. */
-[[nodiscard]] int cor_image_http(CURL *curl, struct image_http *q, struct image_http_reply *ret,
-	struct cor_err *err);
+[[nodiscard]] int cor_image_http(const struct image_curl *lib, CURL *curl,
+	struct image_http *q, struct image_http_reply *ret, struct cor_err *err);
 /* Waits, but not when cancelled. */
 void cor_image_http_pause(const struct image_run *run, uint64_t ms);
 
@@ -56,6 +55,7 @@ struct registry_base {
 };
 
 struct registry {
+	const struct image_curl *curl;
 	struct cor_image_store *store;
 	const struct cor_image_ref *ref;
 	const struct cor_image_keyring *keyring;
@@ -68,9 +68,9 @@ struct registry {
 	unsigned n_idle;
 };
 
-void cor_registry_init(struct registry *r, struct cor_image_store *s,
+[[nodiscard]] int cor_registry_init(struct registry *r, struct cor_image_store *s,
 	const struct cor_image_ref *ref, const struct cor_image_keyring *keyring,
-	struct image_run *run);
+	struct image_run *run, struct cor_err *err);
 void cor_registry_fini(struct registry *r);
 /* The login in use, or NULL for none. */
 const struct image_login *cor_registry_login(struct registry *r);

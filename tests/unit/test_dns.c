@@ -458,6 +458,24 @@ static void outside_answers_follow_the_alias(void **state) {
 	assert_string_equal(text, "0 aa | CNAME foo.example.com. A 192.0.2.1 | |");
 	knot_rdataset_clear(&rr.rrs, NULL);
 	knot_pkt_free(pkt);
+	/* An alias of the alias: its name is compressed in the packet, which ends before ours does. */
+	static const uint8_t bar[] = "\003bar\007example\003com";
+	memset(up, 0, sizeof(up));
+	pkt = knot_pkt_new(up, sizeof(up), NULL);
+	knot_wire_set_qr(pkt->wire);
+	knot_pkt_put_question(pkt, reply.target, KNOT_CLASS_IN, A);
+	knot_pkt_begin(pkt, KNOT_ANSWER);
+	knot_rrset_t alias;
+	knot_rrset_init(&alias, reply.target, CNAME, KNOT_CLASS_IN, 77);
+	knot_rrset_add_rdata(&alias, bar, sizeof(bar), NULL);
+	assert_int_equal(knot_pkt_put(pkt, KNOT_COMPR_HINT_QNAME, &alias, 0), KNOT_EOK);
+	assert_true(pkt->size < 12 + 21 + 12 + sizeof(bar));
+	upstream.n = pkt->size;
+	cor_dns_answer(dns, query, n, false, &upstream, answer, &reply);
+	render(answer, reply.n, text, sizeof(text));
+	assert_string_equal(text, "0 aa | CNAME foo.example.com. CNAME bar.example.com. | |");
+	knot_rdataset_clear(&alias.rrs, NULL);
+	knot_pkt_free(pkt);
 	/* Nobody answered, or with rubbish. */
 	for (size_t len = 0; len <= 20; len += 10) {
 		upstream.n = len;
