@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// coracle dns: the cluster's DNS on this machine. Binds while it is root, then becomes the user it is told,
-// and answers from what it watches of the API.
-#include <grp.h>
+// coracle dns: the cluster's DNS on this machine. Binds while it is root, then enters its sandbox as
+// the user it is told, and answers from what it watches of the API.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/sandbox.h"
 #include "codec/codec.h"
 #include "gen/core_v1.h"
 #include "gen/discovery_v1.h"
@@ -23,6 +22,7 @@ enum { DNS_PORT = 53, FEEDS = 3 };
 
 struct dns {
 	const char *kubeconfig, *listen, *service_cidr, *pod_cidr, *zone, *uid;
+	bool no_sandbox;                /* for debuggers and valgrind */
 	struct cor_dns *dns;
 	struct cor_informer *feeds[FEEDS];
 	struct cor_arena *arena;
@@ -95,14 +95,6 @@ static void on_signal(uv_signal_t *sig, int number) {
 	uv_stop(sig->loop);
 }
 
-static int drop(const char *uid, struct cor_err *err) {
-	unsigned long id = strtoul(uid, NULL, 10);
-	if (id == 0 || setgroups(0, NULL) < 0 || setresgid((gid_t)id, (gid_t)id, (gid_t)id) < 0 ||
-	    setresuid((uid_t)id, (uid_t)id, (uid_t)id) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return cor_fail_errno(err, errno, "cannot become user %s", uid);
-	return 0;
-}
-
 static int start(struct dns *d, uv_loop_t *loop, struct cor_world *world, struct cor_err *err) {
 	static const struct {
 		const char *path;
@@ -127,11 +119,15 @@ static int start(struct dns *d, uv_loop_t *loop, struct cor_world *world, struct
 	struct cor_api *api = r >= 0 ? cor_api_from_kubeconfig(loop, world, d->kubeconfig, "coracle-dns/1.36.2", err) : NULL;
 	if (!api)
 		return r < 0 ? r : err->code;
-	if (d->uid && (r = drop(d->uid, err)) < 0)
+	const struct cor_sandbox sandbox = {
+		.process = COR_SANDBOX_DNS, .uid = d->uid, .listen_port = -1, .peers = { DNS_PORT, cor_api_port(api) },
+		.only_user = d->no_sandbox,
+	};
+	if ((r = cor_sandbox_enter(&sandbox, err)) < 0)
 		return r;
-	/* A node agent that was killed starts another one, which needs the address. Only now: a change
-	 * of the user takes this back. */
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() == 1)
+	/* A node agent that was killed starts another one, which needs the address. The sandbox has asked
+	 * for a signal at its end, which may have been before. */
+	if (getppid() == 1)
 		return cor_fail(err, COR_E_CLOSED, "the node agent is gone");
 	for (size_t i = 0; i < FEEDS; i++) {
 		struct cor_informer_config ic = {
@@ -150,6 +146,7 @@ int cor_cmd_dns(int argc, char **argv) {
 	const struct cor_option opts[] = {
 		{ "kubeconfig", &d.kubeconfig, NULL }, { "listen", &d.listen, NULL }, { "service-cidr", &d.service_cidr, NULL },
 		{ "pod-cidr", &d.pod_cidr, NULL }, { "cluster-domain", &d.zone, NULL }, { "uid", &d.uid, NULL },
+		{ "no-sandbox", NULL, &d.no_sandbox },
 	};
 	struct cor_err err = { 0 };
 	int words = 0;

@@ -13,6 +13,7 @@
 #include "base/world.h"
 #include "cli/cli.h"
 #include "cli/cluster.h"
+#include "cli/sandbox.h"
 #include "node/agent.h"
 
 static const cor_time DNS_PAUSE = COR_SECOND;
@@ -116,7 +117,7 @@ int cor_cmd_node(int argc, char **argv) {
 	c->arg = &n;
 	n.dns_again.fire = dns_again;
 	n.dns_kubeconfig = cor_asprintf("%s/dns.kubeconfig", c->pki_dir);
-	if (cor_make_dirs(c->data_dir, 0755, &err) < 0 || cor_make_dirs(c->run_dir, 0755, &err) < 0 ||
+	if (cor_sandbox_node(&err) < 0 || cor_make_dirs(c->data_dir, 0755, &err) < 0 || cor_make_dirs(c->run_dir, 0755, &err) < 0 ||
 	    cor_agent_start(c, &agent, &err) < 0) {
 		cor_error("%s", err.message);
 		return 1;

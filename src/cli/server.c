@@ -2,12 +2,10 @@
 // coracle server: API, store, controllers and scheduler in one process that needs no privileges. It makes
 // its certificates at the first start and stops cleanly on SIGTERM: watches end, requests under way are
 // answered, the store is closed.
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -18,6 +16,7 @@
 #include "base/mem.h"
 #include "cli/certs.h"
 #include "cli/cli.h"
+#include "cli/sandbox.h"
 #include "controllers/engine.h"
 #include "gen/resources.h"
 #include "net/tls.h"
@@ -42,6 +41,7 @@ struct server {
 	int64_t ready;                  /* the descriptor of ready_fd, or -1 */
 	char host[64];
 	int port;
+	bool no_sandbox;                /* for debuggers and valgrind */
 };
 
 /* "127.0.0.1:6443" */
@@ -55,18 +55,6 @@ static int split_listen(struct server *s, struct cor_err *err) {
 	memcpy(s->host, s->listen, (size_t)(colon - s->listen));
 	s->host[colon - s->listen] = '\0';
 	s->port = (int)port;
-	return 0;
-}
-
-static int drop_privileges(const char *uid, struct cor_err *err) {
-	char *end;
-	unsigned long id = strtoul(uid, &end, 10);
-	if (end == uid || *end || id == 0)
-		return cor_fail(err, COR_E_INVALID, "--uid %s: want a number above 0", uid);
-	if (setgroups(0, NULL) < 0 || setgid((gid_t)id) < 0 || setuid((uid_t)id) < 0)
-		return cor_fail_errno(err, errno, "cannot become user %lu", id);
-	/* Cleared by the change of user: a server without its supervisor would hold port and store. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	return 0;
 }
 
@@ -176,7 +164,11 @@ static int start(struct server *s, struct cor_err *err) {
 		return r;
 	if (mkdir(s->data_dir, 0700) < 0 && errno != EEXIST)
 		return cor_fail_errno(err, errno, "cannot make %s", s->data_dir);
-	if (s->uid && (r = drop_privileges(s->uid, err)) < 0)
+	const struct cor_sandbox sandbox = {
+		.process = COR_SANDBOX_SERVER, .uid = s->uid, .data_dir = s->data_dir, .listen_port = s->port,
+		.only_user = s->no_sandbox,
+	};
+	if ((r = cor_sandbox_enter(&sandbox, err)) < 0)
 		return r;
 	if (!s->advertise)
 		s->advertise = strcmp(s->host, "0.0.0.0") == 0 ? "127.0.0.1" : s->host;
@@ -213,7 +205,7 @@ int cor_cmd_server(int argc, char **argv) {
 		{ "data-dir", &s.data_dir, NULL }, { "listen", &s.listen, NULL }, { "advertise", &s.advertise, NULL },
 		{ "service-cidr", &s.service_cidr, NULL }, { "cluster-domain", &s.domain, NULL },
 		{ "node-name", &s.node_name, NULL }, { "uid", &s.uid, NULL },
-		{ "ready-fd", &s.ready_fd, NULL },
+		{ "ready-fd", &s.ready_fd, NULL }, { "no-sandbox", NULL, &s.no_sandbox },
 	};
 	struct cor_err err;
 	int words = 0;

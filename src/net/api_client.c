@@ -106,6 +106,10 @@ void cor_api_free(struct cor_api *a) {
 	free(a);
 }
 
+int cor_api_port(const struct cor_api *a) {
+	return a->port;
+}
+
 int cor_api_set_credentials(struct cor_api *a, struct cor_str cert, struct cor_str key,
 	struct cor_str token, struct cor_err *err) {
 	if (token.n)

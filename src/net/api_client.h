@@ -26,6 +26,8 @@ struct cor_api_config {
 struct cor_api *cor_api_new(const struct cor_api_config *c, struct cor_err *err);
 /* Informers must be freed before; calls under way end with COR_E_CLOSED. */
 void cor_api_free(struct cor_api *a);
+/* The server's TCP port. */
+int cor_api_port(const struct cor_api *a);
 /* New credentials for connections from now on (renewed certificate, rotated token); absent: keep. */
 [[nodiscard]] int cor_api_set_credentials(struct cor_api *a, struct cor_str cert, struct cor_str key,
 	struct cor_str token, struct cor_err *err);

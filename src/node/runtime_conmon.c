@@ -303,7 +303,8 @@ static void ask_privileges(struct crt *rt) {
 		bounding = bnd ? strtoull(bnd + 7, NULL, 16) : 0;
 		permitted = prm ? strtoull(prm + 7, NULL, 16) : 0;
 	}
-	rt->capabilities = bounding & permitted;
+	/* A program that root starts has all of the bounding set, whatever the agent itself gave up. */
+	rt->capabilities = bounding;
 	/* The soft limit of the agent is for the agent; servers in containers need more. */
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
