@@ -69,7 +69,7 @@ static void pods_reach_each_other(void **state) {
 	assert_string_equal(a.ip, "10.244.42.2");
 	assert_string_equal(b.ip, "10.244.42.3");
 	pid_t server = lab_serve(b.net, b.ip, 80, "b");
-	for (int proto = LAB_TCP; proto <= LAB_UDP; proto++) {
+	for (enum lab_proto proto = LAB_TCP; proto <= LAB_UDP; proto++) {
 		assert_int_equal(lab_ask(a.net, proto, NULL, 0, b.ip, 80, out, sizeof(out)), 0);
 		assert_string_equal(out, "b 10.244.42.2");
 		assert_int_equal(lab_ask(NULL, proto, NULL, 0, b.ip, 80, out, sizeof(out)), 0);

@@ -364,7 +364,7 @@ static void child(const struct attempt *a, const struct cor_sandbox *s) {
 }
 
 static int outcome(const struct attempt *a, const struct cor_sandbox *s) {
-	int status;
+	int status = -1;
 	(void)fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0)
@@ -476,7 +476,7 @@ static const char *common_life(void) {
 
 static void lives(enum cor_sandboxed process) {
 	const struct cor_sandbox s = sandbox_of(process);
-	int status;
+	int status = -1;
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct cor_err err;
@@ -520,7 +520,7 @@ static void bad_user(void **state) {
 /* Exit code 0: this child holds a part of what root has, and a program that it starts holds more.
  */
 static void node_agent(void **state) {
-	int status;
+	int status = -1;
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct cor_err err;

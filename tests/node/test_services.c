@@ -114,7 +114,7 @@ static void expect_both(const char *netns, const char *ip, int port, const char 
 
 static void expect_error(const char *netns, const char *ip, int port, int error) {
 	char out[100];
-	for (int proto = LAB_TCP; proto <= LAB_UDP; proto++) {
+	for (enum lab_proto proto = LAB_TCP; proto <= LAB_UDP; proto++) {
 		int rc = lab_ask(netns, proto, NULL, 0, ip, port, out, sizeof(out));
 		/* The kernel says so to a process of its own whose datagram is rejected. */
 		if (!netns && proto == LAB_UDP && error == ECONNREFUSED && rc == EPERM)

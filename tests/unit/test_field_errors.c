@@ -56,8 +56,8 @@ static void test_bodies(void **state) {
 	static const char *const want[] = {
 		"spec.name: Required value",
 		"spec.ports[2]: Invalid value: -1: bad 7",
-		"metadata.labels[a/b]: Unsupported value: \"q\\\"\\n\\x01\\xff\xc3\xa9\": supported values: "
-		"\"A\", \"B\"",
+		("metadata.labels[a/b]: Unsupported value: \"q\\\"\\n\\x01\\xff\xc3\xa9\": supported values: "
+		"\"A\", \"B\""),
 		"spec: Forbidden: no",
 		"spec: Duplicate value: \"x\"",
 		"spec: Too long: may not be more than 63 bytes",
@@ -215,8 +215,8 @@ static void test_meta_update(void **state) {
 		.finalizers = { finalizers, 1 } };
 	cor_validate_meta_update(&e, COR_ROOT("metadata"), &m, &old);
 	static const char *const want[] = {
-		"metadata.finalizers: Forbidden: no new finalizers can be added if the object is being "
-		"deleted, found new finalizers []string{\"a.b/c\"}",
+		("metadata.finalizers: Forbidden: no new finalizers can be added if the object is being "
+		"deleted, found new finalizers []string{\"a.b/c\"}"),
 		"metadata.resourceVersion: Invalid value: 0: must be specified for an update",
 		"metadata.generation: Invalid value: 1: must not be decremented",
 		"metadata.name: Invalid value: \"b\": field is immutable",
