@@ -294,7 +294,7 @@ _Noreturn static void be_supervisor(struct up *u, int front_fd) {
 		exit(1);
 	}
 	/* The write end stays open here: a server that is started again finds it. */
-	if (pipe(serving) < 0 || fcntl(serving[0], F_SETFD, FD_CLOEXEC) < 0) {
+	if (pipe2(serving, O_CLOEXEC) < 0 || fcntl(serving[1], F_SETFD, 0) < 0) {
 		cor_error("pipe: %s", strerror(errno));
 		exit(1);
 	}

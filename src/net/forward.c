@@ -102,6 +102,15 @@ static struct cor_forward_conn *find_pair(struct cor_forward *f, struct cor_str 
 	return NULL;
 }
 
+static bool is_there(const struct cor_forward *f, const struct cor_forward_conn *fc) {
+	const struct cor_link *l;
+
+	for (l = f->conns.next; l != &f->conns; l = l->next)
+		if (l == &fc->link)
+			return true;
+	return false;
+}
+
 static void spdy_stream(void *arg, struct cor_spdy_stream *s) {
 	struct cor_forward *f = arg;
 	struct cor_str type = cor_spdy_stream_header(s, "streamtype");
@@ -137,6 +146,9 @@ static void spdy_stream(void *arg, struct cor_spdy_stream *s) {
 	if (!is_error)
 		cor_spdy_pause(s, true);        /* until the pod is connected */
 	cor_spdy_reply(s);
+	/* A stream that came with its end may be gone by now, and the connection with it. */
+	if (!is_there(f, fc))
+		return;
 	if (fc->data && fc->error && !fc->announced) {
 		cor_timeout_clear(&fc->pairing);
 		fc->request_id = COR_STR("");   /* its memory may go before fc does */

@@ -9,13 +9,15 @@
 
 enum { RR_FIXED = 10 };
 
-/* Data of "before" bytes, names, "after" bytes. Only the types of RFC 1035 may be written with
+/* Data of "before" bytes, names, "after" bytes, and no more. Only the types of RFC 1035 may be written with
  * compressed names; others must be understood when somebody did (RFC 3597). */
 static const struct layout {
 	uint16_t type;
 	uint8_t before, names, after;
 	bool compress;
 } layouts[] = {
+	{ ns_t_a, 4, 0, 0, false },
+	{ ns_t_aaaa, 16, 0, 0, false },
 	{ ns_t_ns, 0, 1, 0, true },
 	{ ns_t_cname, 0, 1, 0, true },
 	{ ns_t_soa, 0, 2, 20, true },

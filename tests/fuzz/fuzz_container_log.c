@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lines of container logs: what is found lies within the line and makes it up again.
-#include <stdint.h>
-#include <stdlib.h>
-
+#include "fuzz.h"
 #include "node/container_log.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void inside(struct cor_str part, struct cor_str whole) {
 	if (part.n && (part.p < whole.p || part.p + part.n > whole.p + whole.n))

@@ -4,20 +4,16 @@
 #include <libknot/libknot.h>
 #undef _cleanup_
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/assert.h"
+#include "fuzz.h"
 #include "gen/core_v1.h"
 #include "network/dns.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct cor_dns *dns;
 static uint8_t out[COR_DNS_TCP_MAX];
 
 /* A name whose answer leads outside, with its id, flags and one question of type A. */
-static const uint8_t alias_query[] = "\1\2\1\0\0\1\0\0\0\0\0\0\3out\7default\3svc\7cluster\5local\0\0\1\0\1";
+static const uint8_t alias_query[] =
+	"\1\2\1\0\0\1\0\0\0\0\0\0\3out\7default\3svc\7cluster\5local\0\0\1\0\1";
 
 static void feed(const char *name, const char *type, const char *ip, const char *external) {
 	struct core_v1_ServicePort port = { .name = COR_STR("http"), .port = 80 };
@@ -47,8 +43,9 @@ static void check(const struct cor_dns_reply *reply, size_t limit) {
 		return;
 	cor_assert(reply->n >= 12 && reply->n <= limit && knot_wire_get_qr(out));
 	knot_pkt_t *pkt = knot_pkt_new(out, (uint16_t)reply->n, NULL);
-	cor_assert(pkt && knot_wire_get_rcode(out) != KNOT_RCODE_NOERROR ? true
-		: knot_pkt_parse(pkt, 0) == KNOT_EOK);
+	cor_assert(pkt && knot_wire_get_rcode(out) != KNOT_RCODE_NOERROR
+			   ? true
+			   : knot_pkt_parse(pkt, 0) == KNOT_EOK);
 	knot_pkt_free(pkt);
 }
 
@@ -66,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		check(&reply, data[0] % 3 ? COR_DNS_TCP_MAX : COR_DNS_UDP_MAX);
 		break;
 	case 2:
-		cor_dns_answer(dns, alias_query, sizeof(alias_query) - 1, true, &upstream, out, &reply);
+		cor_dns_answer(
+			dns, alias_query, sizeof(alias_query) - 1, true, &upstream, out, &reply);
 		check(&reply, COR_DNS_TCP_MAX);
 		break;
 	}

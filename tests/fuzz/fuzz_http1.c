@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The HTTP/1.1 reader: heads and chunked bodies. A body must read the same whole and byte by byte.
-#include "base/assert.h"
+#include "fuzz.h"
 #include "net/http1.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static int read_body(struct cor_str all, size_t step, struct cor_buf *out, size_t *ret_used) {
 	struct cor_http1_body b;
@@ -36,7 +34,7 @@ static void head(const uint8_t *data, size_t n, bool response) {
 	if (!len)
 		return;
 	r = response ? cor_http1_parse_response(copy.p, len, false, &h, NULL)
-		: cor_http1_parse_request(copy.p, len, &h, NULL);
+		     : cor_http1_parse_request(copy.p, len, &h, NULL);
 	if (r < 0)
 		return;
 	for (size_t i = 0; i < h.n_headers; i++) {
@@ -59,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
 	r1 = read_body(all, n ? n : 1, &whole, &used1);
 	r2 = read_body(all, 1, &bytes, &used2);
 	cor_assert(r1 == r2);
-	cor_assert(r1 != 1 || (used1 == used2 && cor_str_eq(cor_buf_view(&whole),
-		cor_buf_view(&bytes))));
+	cor_assert(r1 != 1 ||
+		   (used1 == used2 && cor_str_eq(cor_buf_view(&whole), cor_buf_view(&bytes))));
 	return 0;
 }

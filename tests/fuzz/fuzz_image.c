@@ -1,97 +1,129 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzz target of what images bring from outside. The first byte chooses: a layer, which is
-// unpacked below a directory that is checked afterwards to be the only one touched; a manifest,
-// index or config; a reference, which must read back as itself; pull secrets.
-// The layer part needs root. Directories are made in TMPDIR, best a tmpfs.
+// Files that images bring from outside. The first line chooses: layer (unpacked below a directory
+// that is checked afterwards to be the only one touched), archive (imported into a store), users (a
+// user, then passwd and group of a root file system). Needs root; works on a tmpfs of its own.
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "base/assert.h"
-#include "codec/tree.h"
+#include "fuzz.h"
 #include "node/image_priv.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define TOP "/mnt"
+#define NONE ((struct cor_str){ 0 })
 
-static void layer(struct cor_str in) {
-	const char *tmp = getenv("TMPDIR");
-	_cleanup_free_ char *top = cor_asprintf("%s/cor-fuzz-XXXXXX", tmp ? tmp : "/tmp");
-	_cleanup_close_ int dir = -1, root = -1, fd = memfd_create("layer", MFD_CLOEXEC);
+static void begin(void) {
+	/* Only this process sees it, and it goes with it. */
+	cor_assert(unshare(CLONE_NEWNS) == 0);
+	cor_assert(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	cor_assert(mount("fuzz", TOP, "tmpfs", 0, "size=256m") == 0);
+}
+
+static int file_of(struct cor_str in) {
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	cor_assert(
+		fd >= 0 && write(fd, in.p, in.n) == (ssize_t)in.n && lseek(fd, 0, SEEK_SET) == 0);
+	return fd;
+}
+
+/* Removes TOP/work; nothing else may be in TOP. */
+static void end(int top) {
+	struct cor_err err;
+
+	cor_assert(cor_image_rmtree(top, "work", &err) == 0);
+	cor_assert(mkdir(TOP "/empty", 0700) == 0 && rmdir(TOP "/empty") == 0);
+}
+
+static void layer(struct cor_str in, int top) {
+	_cleanup_close_ int root = -1, fd = file_of(in);
 	static const char zero[IMAGE_HEX] =
 		"0000000000000000000000000000000000000000000000000000000000000000";
 	struct image_run run;
+	struct stat st;
 	struct cor_err err;
 
-	cor_assert(mkdtemp(top) && fd >= 0 && write(fd, in.p, in.n) == (ssize_t)in.n);
-	cor_assert(lseek(fd, 0, SEEK_SET) == 0);
-	dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cor_assert(dir >= 0 && cor_image_mkdir_open(dir, "root", 0755, &root, &err) == 0);
+	cor_assert(cor_image_mkdir_open(top, "work", 0755, &root, &err) == 0);
 	cor_image_run_init(&run, "fuzz", NULL);
-	(void)cor_image_unpack(&(struct image_unpack){ .fd = fd, .root = root, .number = 1,
-		.diff_id = zero, .max_bytes = 1 << 20, .max_entries = 1000, .run = &run }, &err);
+	(void)!cor_image_unpack(&(struct image_unpack){ .fd = fd,
+					.root = root,
+					.number = 1,
+					.diff_id = zero,
+					.max_bytes = 1 << 20,
+					.max_entries = 1000,
+					.run = &run },
+		&err);
 	cor_image_run_fini(&run);
-	cor_assert(cor_image_rmtree(dir, "root", &err) == 0);
-	cor_assert(rmdir(top) == 0);    /* fails when anything was made beside root */
+	end(top);
+	cor_assert(fstat(top, &st) == 0 && st.st_nlink == 2); /* no directory beside it */
 }
 
-static void documents(struct cor_str in) {
-	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(4 << 20);
-	_cleanup_free_ struct image_manifest *m = cor_new(struct image_manifest);
-	_cleanup_free_ struct image_new *n = cor_new(struct image_new);
-	const struct cor_node *doc = cor_node_parse(a, in, NULL, NULL);
-	struct image_descriptor d;
-	struct cor_image image = { 0 };
+static void archive(struct cor_str in, int top) {
+	struct cor_image_config c = { .dir = TOP "/work",
+		.max_workers = 1,
+		.max_layer_bytes = 1 << 20,
+		.max_layer_entries = 1000,
+		.max_blob_bytes = 1 << 20 };
+	_cleanup_close_ int fd = file_of(in);
+	struct cor_image_list list = { 0 };
+	struct cor_image_store *s = NULL;
+	char path[64];
 	struct cor_err err;
 
-	if (!doc)
-		return;
-	if (cor_image_is_index(doc))
-		(void)cor_image_index_choose(doc, NULL, &d, &err);
-	if (cor_image_manifest_parse(doc, m, &err) == 0)
-		n->n_layers = m->n_layers;
-	(void)cor_image_config_take(a, in, n, &err);
-	(void)cor_image_config_fill(a, in, &image, &err);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	cor_assert(cor_image_store_open(&s, &c, &err) == 0);
+	if (cor_image_import(s, path, NONE, NULL, &list, &err) == 0)
+		cor_assert(list.n > 0);
+	else
+		cor_assert(err.message[0]);
+	cor_image_list_fini(&list);
+	cor_image_store_close(s);
+	end(top);
 }
 
-static void reference(struct cor_str in) {
-	struct cor_image_ref ref, again;
+static void users(struct cor_str in, int top) {
+	static const char *const names[] = { "root", "app", "app:staff", "1000", "1000:app", ":",
+		"app:" };
+	static struct cor_image_user u;
+	_cleanup_close_ int work = -1, etc = -1;
+	struct cor_str user = fuzz_line(&in), passwd = in;
+	size_t half = cor_str_chr(in, '%'); /* passwd, '%', group */
 	struct cor_err err;
 
-	if (cor_image_ref_parse(in, &ref, &err) < 0)
-		return;
-	cor_assert(cor_image_ref_parse(cor_str_c(ref.text), &again, &err) == 0);
-	cor_assert(strcmp(ref.text, again.text) == 0);
-}
-
-static void secrets(struct cor_str in, bool config) {
-	_cleanup_(cor_image_keyring_freep) struct cor_image_keyring *k = cor_image_keyring_new();
-	struct cor_err err;
-
-	if (cor_image_keyring_add(k, config ? COR_STR("kubernetes.io/dockerconfigjson") :
-		COR_STR("kubernetes.io/dockercfg"), in, &err) < 0)
-		cor_assert(!cor_image_keyring_at(k, 0));
-	for (size_t i = 0; cor_image_keyring_match(k, "registry.example.com", "a/b", i); i++)
-		;
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	struct cor_str in = { (const char *)data + 1, size - 1 };
-
-	if (size < 1)
-		return 0;
-	switch (data[0] % 5) {
-	case 0:
-		layer(in);
-		break;
-	case 1:
-		documents(in);
-		break;
-	case 2:
-		reference(in);
-		break;
-	default:
-		secrets(in, data[0] % 5 == 3);
+	passwd.n = half;
+	cor_assert(cor_image_mkdir_open(top, "work", 0755, &work, &err) == 0);
+	cor_assert(cor_image_mkdir_open(work, "etc", 0755, &etc, &err) == 0);
+	cor_assert(cor_image_write_file(etc, "passwd", passwd, false, &err) == 0);
+	cor_assert(
+		cor_image_write_file(etc, "group", cor_str_sub(in, half, in.n), false, &err) == 0);
+	for (size_t i = 0; i <= cor_countof(names); i++) {
+		if (cor_image_user_resolve(
+			    TOP "/work", i ? cor_str_c(names[i - 1]) : user, &u, &err) < 0)
+			cor_assert(err.message[0]);
+		else
+			cor_assert(u.n_groups <= COR_IMAGE_GROUPS_MAX && u.home[0]);
 	}
+	end(top);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+	static bool begun;
+	struct cor_str in = fuzz_input(data, n), what = fuzz_line(&in);
+	_cleanup_close_ int top = -1;
+
+	if (!begun)
+		begin();
+	begun = true;
+	top = open(TOP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cor_assert(top >= 0);
+	if (cor_str_eq_c(what, "layer"))
+		layer(in, top);
+	else if (cor_str_eq_c(what, "archive"))
+		archive(in, top);
+	else if (cor_str_eq_c(what, "users"))
+		users(in, top);
 	return 0;
 }

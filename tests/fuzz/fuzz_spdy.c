@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A SPDY session fed with anything, in pieces; streams are replied to, paused, reset and freed.
+#include "fuzz.h"
 #include "net/spdy.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static unsigned turn;
 
@@ -46,8 +45,12 @@ static void on_gone(void *arg, struct cor_spdy_stream *s, int status) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-	static const struct cor_spdy_ops ops = { .write = on_write, .pause = on_pause,
-		.on_stream = on_stream, .on_data = on_data, .on_eof = on_eof, .on_gone = on_gone };
+	static const struct cor_spdy_ops ops = { .write = on_write,
+		.pause = on_pause,
+		.on_stream = on_stream,
+		.on_data = on_data,
+		.on_eof = on_eof,
+		.on_gone = on_gone };
 	struct cor_spdy *s = cor_spdy_new(n & 1, &ops, NULL);
 	size_t step = n ? data[0] % 32 + 1u : 1;
 
