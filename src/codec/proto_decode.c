@@ -99,7 +99,7 @@ struct small {
 static bool read_small(struct reader *r, struct cor_str data, struct small *out) {
 	struct reader in = *r;
 	in.p = (const unsigned char *)data.p;
-	in.end = in.p + data.n;
+	in.end = data.n ? in.p + data.n : in.p;
 	*out = (struct small){ 0 };
 	while (in.p < in.end && !in.code) {
 		uint64_t number;
@@ -395,7 +395,7 @@ int cor_proto_decode(const struct cor_type *t, struct cor_str data, void *obj,
 		struct cor_decode *d, struct cor_err *err) {
 	struct reader r = { .start = (const unsigned char *)data.p, .arena = d->arena, .err = err };
 	r.p = r.start;
-	r.end = r.start + data.n;
+	r.end = data.n ? r.start + data.n : r.start;
 	(void)read_message(&r, t, obj);
 	d->offset = (size_t)(r.p - r.start);
 	return r.code;
