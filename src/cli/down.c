@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // coracle down, status, kubeconfig: the smaller commands about a cluster of this machine.
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -16,6 +14,7 @@
 #include "network/pod_net.h"
 #include "network/service_rules.h"
 #include "node/runtime.h"
+#include "node/volume.h"
 
 enum { STOP_S = 90, GRACE_S = 10 };
 
@@ -64,51 +63,24 @@ static int stop_supervisor(const struct cor_cluster *c, struct cor_err *err) {
 	return cor_fail(err, COR_E_TIMEOUT, "pid %d does not stop", (int)pid);
 }
 
-/* Everything mounted below dir, deepest first. */
-static void unmount_below(const char *dir) {
-	for (int round = 0; round < 16; round++) {
-		FILE *f = fopen("/proc/self/mountinfo", "re");
-		char line[4096], deepest[4096] = "";
-		if (!f)
-			return;
-		while (fgets(line, sizeof(line), f)) {
-			char at[4096];
-			if (sscanf(line, "%*s %*s %*s %*s %4095s", at) != 1 || strncmp(at, dir, strlen(dir)) != 0 ||
-			    at[strlen(dir)] != '/')
-				continue;
-			if (umount2(at, MNT_DETACH) == 0)
-				(void)snprintf(deepest, sizeof(deepest), "%s", at);
-		}
-		(void)fclose(f);
-		if (!deepest[0])
-			return;
-	}
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
-}
-
 /* Goes on after a failure: what can be removed is; the first failure is the answer. */
 static int clean(const struct common *c, struct cor_err *err) {
 	_cleanup_free_ char *node = cor_asprintf("%s/node", c->cluster.data_dir);
-	struct cor_err errs[3] = { 0 };
+	struct cor_err errs[5] = { 0 };
 	int r[] = {
 		cor_runtime_conmon_clean(c->cluster.name, node, c->cluster.run_dir, GRACE_S * COR_SECOND, &errs[0]),
 		cor_pod_net_remove_all(c->cluster.name, c->cluster.run_dir, &errs[1]),
 		cor_svc_rules_remove_all(c->cluster.name, &errs[2]),
+		cor_volume_unmount_below(c->cluster.data_dir, &errs[3]),
+		cor_volume_unmount_below(c->cluster.run_dir, &errs[4]),
 	};
-	unmount_below(c->cluster.data_dir);
-	unmount_below(c->cluster.run_dir);
 	for (size_t i = 0; i < cor_countof(r); i++)
 		if (r[i] < 0) {
 			*err = errs[i];
 			return r[i];
 		}
-	(void)nftw(c->cluster.run_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-	if (c->purge)
-		(void)nftw(c->cluster.data_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-	return 0;
+	int removed = cor_volume_remove_tree(c->cluster.run_dir, err);
+	return removed >= 0 && c->purge ? cor_volume_remove_tree(c->cluster.data_dir, err) : removed;
 }
 
 int cor_cmd_down(int argc, char **argv) {

@@ -18,8 +18,6 @@
 #include "node/node_status.h"
 #include "node/pod.h"
 
-static const cor_time LOGS_EVERY = 10 * COR_SECOND;
-
 /* A Service as it was last seen, for the variables of new containers. */
 struct service {
 	struct cor_arena *arena;
@@ -43,7 +41,6 @@ struct cor_agent {
 	struct cor_arena *scratch;
 	struct cor_map services;        /* "ns/name" -> struct service */
 	unsigned synced;
-	struct cor_timer logs;
 	char runtime_version[80];
 };
 
@@ -165,12 +162,6 @@ static void volume_changed(void *arg, const char *pv) {
 		cor_pods_wake_all(a->pods);
 }
 
-static void on_logs(struct cor_timer *t) {
-	struct cor_agent *a = cor_container_of(t, struct cor_agent, logs);
-	cor_pods_rotate_logs(a->pods);
-	a->c.world->timer_set(a->c.world, t, LOGS_EVERY);
-}
-
 /* ---- start ---- */
 
 static struct cor_tls *kubelet_tls(struct cor_agent *a, struct cor_err *err) {
@@ -243,8 +234,6 @@ static void on_registered(void *arg, struct cor_str pod_cidr) {
 	a->slice_feed = feed(a, "/apis/discovery.k8s.io/v1/endpointslices", NULL,
 		&(struct cor_informer_ops){ set_slice, del_slice, services_synced, trouble });
 	a->pod_feed = feed(a, "/api/v1/pods", selector, &(struct cor_informer_ops){ set_pod, del_pod, pods_synced, trouble });
-	a->logs.fire = on_logs;
-	a->c.world->timer_set(a->c.world, &a->logs, LOGS_EVERY);
 	cor_node_status_ready(a->status);
 	cor_info("node %s is ready, pods in %.*s", a->c.node_name, COR_STR_ARG(pod_cidr));
 	if (a->c.network_up)

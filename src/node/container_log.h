@@ -14,6 +14,9 @@ struct uv_loop_s;
 
 enum { COR_LOG_FILES = 5 };
 #define COR_LOG_MAX_BYTES (10 * 1024 * 1024)
+/* What a container can write until the next look at its size; then its log begins anew. The bound of the
+ * disk that it can fill is COR_LOG_FILES times this. */
+#define COR_LOG_HARD_BYTES (40 * 1024 * 1024)
 
 /* Renames path to path.<YYYYMMDD-HHMMSS> when it has reached COR_LOG_MAX_BYTES and removes all but
  * the newest COR_LOG_FILES - 1 of such files. 1: renamed, the writer must open a new one; 0: not. */

@@ -152,6 +152,7 @@ enum { REMOVE_DEPTH = 64 };
 
 struct removal {
 	int top;                /* the directory that is being emptied */
+	dev_t dev;              /* its file system: what is mounted below it stays */
 	unsigned serial;
 	bool moved;             /* something deep was moved up: empty top once more */
 };
@@ -180,6 +181,7 @@ static void empty_dir(struct removal *rm, int fd, int depth) {
 		return;
 	}
 	while ((e = readdir(d))) {
+		struct stat st;
 		int child;
 
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
@@ -194,6 +196,10 @@ static void empty_dir(struct removal *rm, int fd, int depth) {
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (child < 0)
 			continue;
+		if (fstat(child, &st) < 0 || st.st_dev != rm->dev) {
+			(void)close(child);
+			continue;
+		}
 		empty_dir(rm, child, depth + 1);
 		(void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
 	}
@@ -203,13 +209,15 @@ static void empty_dir(struct removal *rm, int fd, int depth) {
 int cor_image_rmtree(int dirfd, const char *name, struct cor_err *err) {
 	_cleanup_close_ int top = -1;
 	struct removal rm = { .moved = true };
+	struct stat st;
 
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	top = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (top < 0)
+	if (top < 0 || fstat(top, &st) < 0)
 		return cor_fail_errno(err, errno, "remove %s", name);
 	rm.top = top;
+	rm.dev = st.st_dev;
 	while (rm.moved) {
 		int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

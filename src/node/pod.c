@@ -435,21 +435,6 @@ void cor_pods_synced(struct cor_pods *ps) {
 	each(ps, NULL, false);
 }
 
-void cor_pods_rotate_logs(struct cor_pods *ps) {
-	struct cor_container *run;
-	size_t it = 0;
-	struct cor_err err;
-	while ((run = ps->c.rt->ops->next(ps->c.rt, &it))) {
-		if (run->phase != COR_CONTAINER_RUNNING)
-			continue;
-		int r = cor_log_rotate(run->log_path, cor_now(ps->c.world), &err);
-		if (r > 0)
-			r = ps->c.rt->ops->reopen_log(ps->c.rt, run, &err);
-		if (r < 0)
-			cor_warn("log of %s: %s", run->id, err.message);
-	}
-}
-
 struct cor_pods *cor_pods_new(const struct cor_pods_config *c) {
 	struct cor_pods *ps = cor_new(struct cor_pods);
 	*ps = (struct cor_pods){ .c = *c, .tick = { .fire = drain } };

@@ -54,6 +54,5 @@ void cor_pods_wake_ns(struct cor_pods *p, struct cor_str ns);
 /* From the runtime. */
 void cor_pods_exited(struct cor_pods *p, struct cor_container *c);
 /* Rotates logs that have grown; called now and then. */
-void cor_pods_rotate_logs(struct cor_pods *p);
 
 struct cor_pod_lookup cor_pods_lookup(struct cor_pods *p);

@@ -181,9 +181,13 @@ static int64_t milli(const struct cor_strmap *m, const char *key) {
 	return v ? cor_quantity_milli(cor_quantity_of(*v)) : 0;
 }
 
+/* Of one pod, when nothing says otherwise (the kubelet's podPidsLimit): more than any sane program has, and
+ * a fork bomb stays where it was lit. */
+enum { POD_PIDS = 4096 };
+
 static int make_cgroup(struct pod *p, struct cor_err *err) {
 	const core_v1_PodSpec *s = &p->object->spec;
-	struct cor_resources r = { 0 };
+	struct cor_resources r = { .pids_limit = POD_PIDS };
 	bool all_cpu = true, all_memory = true;
 	for (size_t i = 0; i < s->containers.n; i++) {
 		const core_v1_ResourceRequirements *q = &s->containers.p[i].resources;

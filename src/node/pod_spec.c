@@ -104,6 +104,14 @@ static void groups(struct ctr *c, struct cor_container_spec *out) {
 	out->n_groups = list.n;
 }
 
+/* The agent reads it as root, and what is wrong with it goes into an event. */
+static bool clean_profile(struct cor_str path) {
+	bool clean = path.n > 0 && path.p[0] != '/';
+	while (path.p)
+		clean &= !cor_str_eq(cor_str_cut(&path, '/'), COR_STR(".."));
+	return clean;
+}
+
 static int rights(struct ctr *c, struct cor_container_spec *out, struct cor_err *err) {
 	const core_v1_SecurityContext *s = c->f->spec->securityContext;
 	const core_v1_PodSecurityContext *p = c->pod->object->spec.securityContext;
@@ -118,6 +126,9 @@ static int rights(struct ctr *c, struct cor_container_spec *out, struct cor_err 
 	if (sp && cor_str_eq(sp->type, COR_STR("RuntimeDefault")))
 		out->seccomp = COR_SECCOMP_RUNTIME_DEFAULT;
 	if (sp && cor_str_eq(sp->type, COR_STR("Localhost"))) {
+		if (!clean_profile(sp->localhostProfile))
+			return cor_fail(err, COR_E_INVALID, "seccomp profile \"%.*s\" must be a relative path without ..",
+				COR_STR_ARG(sp->localhostProfile));
 		out->seccomp = COR_SECCOMP_LOCALHOST;
 		out->seccomp_path = cor_arena_cstr(c->arena, cor_arena_printf(c->arena, "%s/seccomp/%.*s",
 			c->pod->all->c.data_dir, COR_STR_ARG(sp->localhostProfile)));

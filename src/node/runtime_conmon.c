@@ -348,7 +348,11 @@ static int set_up(struct crt *rt, const struct cor_runtime_config *cfg, struct c
 	for (size_t i = 0; i < cor_countof(dirs); i++)
 		if ((r = make_dirs(dirs[i], 0711, err)) < 0)
 			return r;
-	return recover(rt, err);
+	r = recover(rt, err);
+	/* Stops by itself when nothing runs. */
+	if (r == 0)
+		crt_watch_logs(rt);
+	return r;
 }
 
 int cor_runtime_conmon_new(const struct cor_runtime_config *cfg, struct cor_runtime **ret,

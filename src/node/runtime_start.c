@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/tree.h"
+#include "node/container_log.h"
 #include "node/oci_spec.h"
 #include "node/runtime_priv.h"
 
@@ -184,12 +185,13 @@ static int spawn_conmon(struct box *b, int sync_fd, struct cor_err *err) {
 	(void)snprintf(uuid, sizeof(uuid), "%s", b->c.id);
 	_cleanup_free_ char *log = cor_asprintf("k8s-file:%s", b->c.log_path);
 	_cleanup_free_ char *pid_file = cor_asprintf("%s/pid", b->dir);
+	_cleanup_free_ char *log_max = cor_asprintf("%d", COR_LOG_HARD_BYTES);
 	const char *argv[ARGV_MAX] = {
 		rt->conmon, "--api-version", "1", "--sync", "--no-sync-log", "--log-level", "error",
 		"-c", b->c.id, "-n", b->c.id, "-u", uuid, "-r", rt->crun,
 		"--runtime-arg", rt->crun_root_arg, "--runtime-arg", "--cgroup-manager=cgroupfs",
 		"-b", b->dir, "-p", pid_file, "-l", log, "--exit-dir", b->dir, "--persist-dir", b->dir,
-		"--socket-dir-path", rt->sockets_dir,
+		"--socket-dir-path", rt->sockets_dir, "--log-size-max", log_max,
 	};
 	size_t n = 0;
 	while (argv[n])

@@ -6,7 +6,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -14,7 +13,9 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
-enum { TMPFS_MAGIC_ = 0x01021994, PATH_LEN = 4096 };
+#include "node/image_priv.h"
+
+enum { PATH_LEN = 4096, DEPTH_MAX = 200 /* of directories, each with a descriptor or two */ };
 
 int cor_mkdir_all(const char *dir, mode_t mode, struct cor_err *err) {
 	char path[PATH_LEN];
@@ -95,29 +96,61 @@ static int host_path(const struct cor_volume_plan *p, struct cor_err *err) {
 
 /* ---- fsGroup ---- */
 
-static _Thread_local gid_t owner_group;
-
-static int own(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-	if (lchown(path, (uid_t)-1, owner_group) < 0)
+/* By descriptor at each step: a container that has the volume already may put a symlink in the place
+ * of anything while we walk, and neither chown nor chmod may follow it out. */
+static int own(int fd, gid_t group) {
+	struct stat st;
+	char path[64];
+	if (fstat(fd, &st) < 0 || fchownat(fd, "", (uid_t)-1, group, AT_EMPTY_PATH) < 0)
 		return -1;
-	if (type == FTW_SL || type == FTW_SLN)
+	if (S_ISLNK(st.st_mode))
 		return 0;
-	mode_t mode = (st->st_mode & 07777) | 0660;
-	if (S_ISDIR(st->st_mode))
+	mode_t mode = (st.st_mode & 07777) | 0660;
+	if (S_ISDIR(st.st_mode))
 		mode |= S_ISGID | 0110;
+	/* An O_PATH descriptor has no fchmod. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return chmod(path, mode);
+}
+
+static int own_tree(int dir, gid_t group, dev_t dev, int depth) {
+	int r = own(dir, group);
+	int list = r < 0 || depth > DEPTH_MAX ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = list < 0 ? NULL : fdopendir(list);
+	const struct dirent *e;
+	if (list >= 0 && !d)
+		(void)close(list);
+	if (r == 0 && !d) {
+		errno = depth > DEPTH_MAX ? ELOOP : errno;
+		return -1;
+	}
+	while (d && r == 0 && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		_cleanup_close_ int fd = openat(dir, e->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		struct stat st;
+		if (fd < 0 && errno == ENOENT)
+			continue;       /* gone since */
+		if (fd < 0 || fstat(fd, &st) < 0)
+			r = -1;
+		else if (st.st_dev == dev)
+			r = S_ISDIR(st.st_mode) ? own_tree(fd, group, dev, depth + 1) : own(fd, group);
+	}
+	if (d)
+		(void)closedir(d);
+	return r;
 }
 
 static int apply_fs_group(const struct cor_volume_plan *p, struct cor_err *err) {
 	if (p->fs_group < 0 || p->read_only)
 		return 0;
 	struct stat st;
-	if (stat(p->path, &st) < 0)
-		return cor_fail_errno(err, errno, "stat %s", p->path);
+	_cleanup_close_ int dir = open(p->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fstat(dir, &st) < 0)
+		return cor_fail_errno(err, errno, "open %s", p->path);
 	if (p->on_root_mismatch && st.st_gid == (gid_t)p->fs_group && (st.st_mode & 02770) == 02770)
 		return 0;
-	owner_group = (gid_t)p->fs_group;
-	if (nftw(p->path, own, 16, FTW_PHYS | FTW_MOUNT) != 0)
+	if (own_tree(dir, (gid_t)p->fs_group, st.st_dev, 0) != 0)
 		return cor_fail_errno(err, errno, "set group %lld in %s", (long long)p->fs_group, p->path);
 	return 0;
 }
@@ -170,17 +203,9 @@ int cor_volume_unmount_below(const char *dir, struct cor_err *err) {
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
-}
-
 int cor_volume_remove_tree(const char *dir, struct cor_err *err) {
 	int r = cor_volume_unmount_below(dir, err);
-	if (r < 0)
-		return r;
-	if (nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0 && errno != ENOENT)
-		return cor_fail_errno(err, errno, "remove %s", dir);
-	return 0;
+	return r < 0 ? r : cor_image_rmtree(AT_FDCWD, dir, err);
 }
 
 /* ---- subPath ---- */
@@ -210,8 +235,10 @@ static int make_in(int root, const char *sub, mode_t mode, gid_t gid, struct cor
 		const char *name = slash ? slash + 1 : path;
 		if (parent < 0 || (mkdirat(parent, name, mode & 0777) < 0 && errno != EEXIST))
 			return cor_fail_errno(err, errno, "mkdir %s", name);
-		if (fchmodat(parent, name, mode, 0) < 0 || fchownat(parent, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0)
-			return cor_fail_errno(err, errno, "chmod %s", name);
+		/* What is there may be a symlink, from before or put there since: it is not followed. */
+		_cleanup_close_ int made = openat(parent, name, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (made < 0 || fchmod(made, mode) < 0 || fchown(made, (uid_t)-1, gid) < 0)
+			return cor_fail_errno(err, errno, "make %s", name);
 	}
 	return 0;
 }
