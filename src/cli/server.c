@@ -197,7 +197,8 @@ static void stop(struct server *s) {
 }
 
 int cor_cmd_server(int argc, char **argv) {
-	struct server s = {
+	/* Static: what it still has at the end is the process's, not lost. */
+	static struct server s = {
 		.data_dir = "/var/lib/coracle/default/server", .listen = "127.0.0.1:6443", .service_cidr = "10.96.0.0/12",
 		.domain = "cluster.local", .ready = -1,
 	};
