@@ -29,7 +29,7 @@
 /* ---- user, capabilities, limits ---- */
 
 /* All tasks of the user count, those of other clusters too: a bound for a bug, not a budget. */
-enum { TASKS_MAX = 1024 };
+enum { TASKS_MAX = 1024, FILES = 16384 };
 
 static int become(const char *uid, struct cor_err *err) {
 	uint64_t id = 0;
@@ -52,7 +52,12 @@ static int become(const char *uid, struct cor_err *err) {
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return cor_fail_errno(err, errno, "prctl");
 	const struct rlimit no_core = { 0, 0 };
-	struct rlimit tasks;
+	struct rlimit tasks, files;
+	/* A connection is a descriptor, and the usual soft limit is one that a single pod can use up. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
 	if (setrlimit(RLIMIT_CORE, &no_core) < 0 || getrlimit(RLIMIT_NPROC, &tasks) < 0)
 		return cor_fail_errno(err, errno, "setrlimit");
 	if (tasks.rlim_max > TASKS_MAX)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -21,6 +22,8 @@
 #include "gen/resources.h"
 #include "net/tls.h"
 #include "scheduler/scheduler.h"
+
+enum { CONNECTIONS = 4096 };
 
 static const cor_time DRAIN = 3 * COR_SECOND;
 
@@ -138,6 +141,15 @@ static int open_registry(struct server *s, struct cor_err *err) {
 	return cor_registry_open(&c, &s->registry, err);
 }
 
+/* What clients may have open together; the rest of the descriptors is for the store and for kubelets. The
+ * longest idle connection goes when it is reached. */
+static size_t connections_max(void) {
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= 2 * CONNECTIONS)
+		return CONNECTIONS;
+	return files.rlim_cur / 2;
+}
+
 static int serve(struct server *s, struct cor_err *err) {
 	struct cor_http_api_config ac = {
 		.registry = s->registry, .loop = &s->loop, .kubelet_tls = s->kubelet_tls,
@@ -151,6 +163,7 @@ static int serve(struct server *s, struct cor_err *err) {
 	struct cor_http_config hc = {
 		.loop = &s->loop, .tls = s->tls, .handle = cor_http_api_handle, .closed = cor_http_api_closed, .arg = s->api,
 	};
+	hc.max_connections = connections_max();
 	s->http = cor_http_server_new(&hc);
 	int r = cor_http_listen(s->http, s->host, s->port, &s->port, err);
 	if (r >= 0)

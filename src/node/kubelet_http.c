@@ -212,7 +212,9 @@ int cor_kubelet_new(const struct cor_kubelet_config *cfg, struct cor_kubelet **r
 	k->started_at = cor_now(cfg->world);
 	k->healthz_port = -1;
 	struct cor_http_config http = { .loop = cfg->loop, .tls = cfg->tls, .handle = handle,
-		.closed = request_closed, .arg = k, .max_body = 1 << 20 };
+		.closed = request_closed, .arg = k, .max_body = 1 << 20,
+		/* The API server and who collects figures; a pod that knocks without end takes no more. */
+		.max_connections = 256 };
 	k->server = cor_http_server_new(&http);
 	int r = cor_http_listen(k->server, cfg->address, cfg->port, &k->port, err);
 	if (r == 0 && cfg->healthz_port >= 0) {

@@ -9,7 +9,9 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -69,7 +71,10 @@ static struct cor_container *find(struct cor_runtime *base, const char *id) {
 static struct cor_container *next(struct cor_runtime *base, size_t *it) {
 	void *b = NULL;
 	struct cor_str key;
-	return cor_map_next(&crt_of(base)->by_id, it, &key, &b) ? b : NULL;
+	while (cor_map_next(&crt_of(base)->by_id, it, &key, &b))
+		if (!((struct box *)b)->forgotten)
+			return b;
+	return NULL;
 }
 
 static void crt_free(struct cor_runtime *base) {
@@ -86,9 +91,11 @@ static void crt_free(struct cor_runtime *base) {
 	cor_map_fini(&rt->by_id);
 	cor_cgroups_fini(&rt->cg);
 	char *const texts[] = { rt->containers_dir, rt->run_dir, rt->crun_root, rt->crun_root_arg,
-		rt->sockets_dir, rt->crun, rt->conmon };
+		rt->sockets_dir, rt->crun, rt->conmon, rt->crun_env };
 	for (size_t i = 0; i < cor_countof(texts); i++)
 		free(texts[i]);
+	if (rt->crun_fd >= 0)
+		(void)close(rt->crun_fd);
 	free(rt);
 }
 
@@ -170,14 +177,13 @@ static bool adopt(struct box *b) {
 		return false;
 	b->conmon.ended = conmon_ended;
 	b->conmon.arg = b;
-	if (child_adopt(&b->conmon, rt->loop, b->conmon_pid) < 0)
-		return false;
-	b->c.phase = COR_CONTAINER_RUNNING;
-	if (b->c.started_at)
-		return true;
-	/* The agent died while this one was starting. */
+	return child_adopt(&b->conmon, rt->loop, b->conmon_pid) >= 0;
+}
+
+/* The agent died while this one was starting. What crun has made becomes its program now, if it is not
+ * that already: done twice does no harm. False: it never became anything. */
+static bool finish_start(struct box *b) {
 	_cleanup_free_ char *pid_file = cor_asprintf("%s/pid", b->dir);
-	_cleanup_free_ char *fifo = cor_asprintf("%s/%s/exec.fifo", rt->crun_root, b->c.id);
 	_cleanup_buf_ struct cor_buf text = COR_BUF_INIT;
 	int64_t pid = 0;
 	if (b->c.pid <= 0 && read_whole(pid_file, &text) &&
@@ -185,15 +191,23 @@ static bool adopt(struct box *b) {
 		b->c.pid = (pid_t)pid;
 		b->pid_start = process_start_time(b->c.pid);
 	}
-	if (b->c.pid <= 0 || access(fifo, F_OK) == 0) {
-		/* Its program was never begun: let it end, it will be started anew. */
-		if (b->c.pid <= 0)
-			(void)kill(-b->conmon_pid, SIGKILL);
-		box_kill(b);
-	} else {
-		b->c.started_at = cor_now(rt->world);
-	}
+	if (b->conmon.pid > 0 && b->c.pid > 0)
+		(void)box_let_go(b);
+	if (!box_has_begun(b))
+		return false;
+	b->c.started_at = cor_now(b->rt->world);
+	(void)box_save(b, NULL);
 	return true;
+}
+
+/* Its program has never begun: as if it had not been asked for. It will be started anew. */
+static void forget(struct box *b) {
+	if (b->conmon.pid > 0)
+		(void)kill(-b->conmon_pid, SIGKILL);
+	box_kill(b);
+	b->c.phase = COR_CONTAINER_EXITED;
+	b->forgotten = b->removing = true;
+	box_go_on(b);
 }
 
 static void recover_one(struct crt *rt, const char *dir) {
@@ -204,10 +218,15 @@ static void recover_one(struct crt *rt, const char *dir) {
 		return;
 	}
 	(void)cor_map_put(&rt->by_id, cor_str_c(b->c.id), b);
-	if (*b->c.reason) {
+	bool ended = *b->c.reason;
+	bool watched = !ended && adopt(b);
+	if (ended) {
 		b->c.phase = COR_CONTAINER_EXITED;
 		b->c.pid = 0;
-	} else if (adopt(b)) {
+	} else if (!b->c.started_at && !finish_start(b)) {
+		forget(b);
+	} else if (watched) {
+		b->c.phase = COR_CONTAINER_RUNNING;
 		crt_watch_logs(rt);
 	} else {
 		box_exit(b);
@@ -257,6 +276,28 @@ static char *find_program(const char *given, const char *name) {
 		free(path);
 	}
 	return NULL;
+}
+
+/* At each call crun copies itself into memory and is executed a second time, so that no container can
+ * write to the program on the disk. It does not do that when it is such a copy: one for all calls. */
+static int sealed_copy(const char *path) {
+	_cleanup_close_ int from = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int to = memfd_create("crun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct stat st;
+	if (from < 0 || to < 0 || fstat(from, &st) < 0)
+		return -1;
+	for (off_t at = 0; at < st.st_size;)
+		if (sendfile(to, from, &at, (size_t)(st.st_size - at)) <= 0)
+			return -1;
+	if (fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return -1;
+	return cor_take_fd(to);
+}
+
+void crt_env(const struct crt *rt, const char *env[ENV_MAX]) {
+	env[0] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	env[1] = rt->crun_env;
+	env[2] = NULL;
 }
 
 /* Beside this program, where it is installed, or where it is built. */
@@ -335,6 +376,12 @@ static int set_up(struct crt *rt, const struct cor_runtime_config *cfg, struct c
 	if (!rt->crun)
 		return cor_fail(err, COR_E_NOT_FOUND, "crun is not installed (package crun)");
 	ask_version(rt);
+	rt->crun_fd = sealed_copy(rt->crun);
+	if (rt->crun_fd >= 0) {
+		free(rt->crun);
+		rt->crun = cor_asprintf("/proc/%d/fd/%d", (int)getpid(), rt->crun_fd);
+	}
+	rt->crun_env = cor_asprintf("CORACLE_CRUN=%s", rt->crun);
 	if (rt->cg.mode == COR_CGROUP_HYBRID) {
 		free(rt->crun);
 		rt->crun = find_helper(cfg->hybrid_helper);
@@ -360,6 +407,7 @@ int cor_runtime_conmon_new(const struct cor_runtime_config *cfg, struct cor_runt
 	struct crt *rt = cor_new(struct crt);
 	cor_assert(cfg->loop && cfg->world && cfg->events.exited);
 	rt->rt.ops = &ops;
+	rt->crun_fd = -1;
 	rt->loop = cfg->loop;
 	rt->world = cfg->world;
 	rt->events = cfg->events;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting a container:
 //
-//   bundle written -> conmon (runs crun create) -> pid or error on the sync pipe -> crun start
+//   bundle written -> conmon (runs crun create) -> pid or error on the sync pipe -> let go
+//
+// What crun has created waits at a fifo until a byte comes; "crun start" does nothing else but write it
+// and remove the fifo. That is done here: a process less. A crun that does not wait there is asked.
 //
 // Each arrow is an event of the loop; the whole has one deadline. conmon may end before crun
 // start has answered (a very short program): its end is then handled after the answer.
@@ -83,14 +86,7 @@ static void start_failed(struct box *b, struct cor_str said) {
 	answer(b, &err);
 }
 
-static void started(void *arg, int status) {
-	struct box *b = arg;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		if (b->start_err)
-			(void)read_available(fd_watch_fd(b->start_err), &b->text);
-		start_failed(b, cor_buf_view(&b->text));
-		return;
-	}
+static void running(struct box *b) {
 	forget_start(b);
 	b->c.phase = COR_CONTAINER_RUNNING;
 	b->c.started_at = cor_now(b->rt->world);
@@ -105,9 +101,43 @@ static void started(void *arg, int status) {
 	answer(b, NULL);
 }
 
+static void started(void *arg, int status) {
+	struct box *b = arg;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		running(b);
+		return;
+	}
+	if (b->start_err)
+		(void)read_available(fd_watch_fd(b->start_err), &b->text);
+	start_failed(b, cor_buf_view(&b->text));
+}
+
 static void start_timed_out(struct cor_timer *t) {
 	start_failed(cor_container_of(t, struct box, deadline),
 		COR_STR("the container runtime did not answer in time"));
+}
+
+/* ---- letting it go ---- */
+
+static char *fifo_of(const struct box *b) {
+	return cor_asprintf("%s/%s/exec.fifo", b->rt->crun_root, b->c.id);
+}
+
+bool box_let_go(const struct box *b) {
+	_cleanup_free_ char *fifo = fifo_of(b);
+	/* Without a reader it is another kind of crun, or the program has begun already. */
+	_cleanup_close_ int fd = open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || write(fd, "", 1) != 1)
+		return false;
+	/* The fifo says that it is still to begin. Whoever dies before this line has a successor who
+	 * writes again, to nobody. */
+	return unlink(fifo) == 0;
+}
+
+bool box_has_begun(const struct box *b) {
+	_cleanup_free_ char *fifo = fifo_of(b);
+	_cleanup_free_ char *ended = cor_asprintf("%s/exit", b->dir);
+	return access(ended, F_OK) == 0 || (b->c.pid > 0 && access(fifo, F_OK) != 0);
 }
 
 /* ---- crun start ---- */
@@ -130,7 +160,8 @@ static void run_start(struct box *b) {
 	}
 	const char *argv[] = { rt->crun, rt->crun_root_arg, "--cgroup-manager=cgroupfs", "start", b->c.id,
 		NULL };
-	const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	const char *env[ENV_MAX];
+	crt_env(rt, env);
 	b->start.ended = started;
 	b->start.arg = b;
 	int r = child_spawn(&b->start, rt->loop, "/", argv, env, (const int[]){ -1, -1, fds[1] }, 3, &err);
@@ -169,7 +200,10 @@ static void sync_complete(struct box *b) {
 		start_failed(b, cor_str_c(err.message));
 		return;
 	}
-	run_start(b);
+	if (box_let_go(b))
+		running(b);
+	else
+		run_start(b);
 }
 
 static void sync_readable(void *arg, int fd) {
@@ -205,7 +239,11 @@ static int spawn_conmon(struct box *b, int sync_fd, struct cor_err *err) {
 	}
 	cor_assert(n < ARGV_MAX);
 	/* UTC: the times in the log sort as text. */
-	const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TZ=UTC", "_OCI_SYNCPIPE=3", NULL };
+	const char *env[ENV_MAX];
+	crt_env(rt, env);
+	env[2] = "TZ=UTC";
+	env[3] = "_OCI_SYNCPIPE=3";
+	env[4] = NULL;
 	b->conmon.ended = conmon_ended;
 	b->conmon.arg = b;
 	/* It leaves a file "oom" where it is. */
