@@ -29,7 +29,6 @@ struct server {
 	bool conn_closed;
 	uv_async_t stop;
 	pthread_t thread;
-	pthread_barrier_t ready;
 };
 
 static void stream_more(struct cor_http_req *req) {
@@ -408,6 +407,8 @@ static void on_stop(uv_async_t *a) {
 }
 
 /* The loop's context belongs to the thread that runs it, so the server is made there too. */
+static pthread_barrier_t ready; /* alive until the thread has ended */
+
 struct start {
 	struct server *s;
 	const struct cor_http_config *c;
@@ -420,7 +421,7 @@ static void *start_thread(void *arg) {
 	server_start(s, st->c);
 	s->stop.data = s;
 	uv_async_init(&s->loop, &s->stop, on_stop);
-	pthread_barrier_wait(&s->ready);
+	pthread_barrier_wait(&ready);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	return NULL;
 }
@@ -429,16 +430,16 @@ static void thread_start(struct server *s, const struct cor_http_config *c) {
 	struct start st = { .s = s, .c = c };
 	pthread_t thread;
 
-	pthread_barrier_init(&s->ready, NULL, 2);
+	pthread_barrier_init(&ready, NULL, 2);
 	assert_int_equal(pthread_create(&thread, NULL, start_thread, &st), 0);
-	pthread_barrier_wait(&s->ready);
+	pthread_barrier_wait(&ready);
 	s->thread = thread;
 }
 
 static void thread_stop(struct server *s) {
 	uv_async_send(&s->stop);
 	pthread_join(s->thread, NULL);
-	pthread_barrier_destroy(&s->ready);
+	pthread_barrier_destroy(&ready);
 	assert_true(s->closed);
 	assert_int_equal(s->handled, s->ended);
 	assert_int_equal(uv_loop_close(&s->loop), 0);
