@@ -8,10 +8,13 @@
 #   make bench    the benchmarks
 #   make fmt      our C as .clang-format says
 #   make lint     the house rules
+#   make fuzz     every fuzz target for a minute (root)
+#   make analysis what analysers say, the slow ones too (root)
+#   make coverage lines and branches that tests run, by folder (root)
 #   make clean    removes the build directories
 BUILD := build
 
-.PHONY: all deps build-deps demo check bench fmt lint install clean
+.PHONY: all deps build-deps demo check bench fmt lint fuzz analysis coverage install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -44,8 +47,18 @@ fmt:
 lint:
 	python3 tests/lint/house_rules.py
 
+fuzz: deps
+	tests/run --seconds 60 fuzz
+
+analysis: deps
+	tests/run build analysis
+	tests/lint/analysis.py deep
+
+coverage: deps
+	tests/lint/coverage.py
+
 install: all
 	meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf build build-check build-asan
+	rm -rf build build-check build-asan build-tsan build-deep build-coverage

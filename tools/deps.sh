@@ -12,7 +12,7 @@ BUILD="gcc libc6-dev make meson ninja-build pkg-config python3 libuv1-dev libssl
 RUN="crun conmon nftables iproute2 util-linux e2fsprogs ca-certificates
 	libcurl4 libnftables1 curl"
 TEST="python3-pytest python3-kubernetes python3-yaml docker-registry apache2-utils busybox-static
-	netcat-openbsd procps"
+	netcat-openbsd procps clang libclang-rt-14-dev clang-tidy cppcheck valgrind"
 
 packages=""
 for group in ${*:-build run test}; do
