@@ -5,7 +5,7 @@
 #   make deps     installs the Debian packages that are missing (root)
 #   make demo     builds, starts a cluster, deploys examples/visits and shows it (root)
 #   make check    every test (root)
-#   make bench    the benchmarks
+#   make bench    every budget of the design, measured; BENCHFLAGS=--docs also writes docs/benchmarks.md (root)
 #   make fmt      our C as .clang-format says
 #   make lint     the house rules
 #   make fuzz     every fuzz target for a minute (root)
@@ -13,6 +13,7 @@
 #   make coverage lines and branches that tests run, by folder (root)
 #   make clean    removes the build directories
 BUILD := build
+BENCH := $(addprefix tests/bench/, bench_codec bench_store bench_http bench_load bench_floor libbench_allocs.so)
 
 .PHONY: all deps build-deps demo check bench fmt lint fuzz analysis coverage install clean
 
@@ -36,10 +37,10 @@ check: deps
 	tests/run
 
 bench: build-deps
+	tools/deps.sh bench
 	$(MAKE) all
-	ninja -C $(BUILD) tests/bench/bench_codec tests/bench/bench_store
-	$(BUILD)/tests/bench/bench_codec
-	$(BUILD)/tests/bench/bench_store
+	ninja -C $(BUILD) --quiet $(BENCH)
+	tests/bench/run --build $(BUILD) $(BENCHFLAGS)
 
 fmt:
 	git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, and nothing when none is.
 #
-#   tools/deps.sh [build] [run] [test]      all three without arguments
+#   tools/deps.sh [build] [run] [test] [bench]      the first three without arguments
 set -eu
 
 BUILD="gcc libc6-dev make meson ninja-build pkg-config python3 libuv1-dev libssl-dev libnghttp2-dev
@@ -14,13 +14,17 @@ RUN="crun conmon nftables iproute2 util-linux e2fsprogs ca-certificates
 TEST="python3-pytest python3-kubernetes python3-yaml docker-registry apache2-utils busybox-static
 	netcat-openbsd procps clang libclang-rt-14-dev clang-tidy cppcheck valgrind"
 
+# Peers that benchmarks are measured beside, and what loads a server.
+BENCH="podman catatonit etcd-server nghttp2-client busybox-static binutils curl"
+
 packages=""
 for group in ${*:-build run test}; do
 	case $group in
 	build) packages="$packages $BUILD" ;;
 	run) packages="$packages $RUN" ;;
 	test) packages="$packages $TEST" ;;
-	*) echo "deps.sh: unknown group '$group': build, run and test exist" >&2; exit 2 ;;
+	bench) packages="$packages $BENCH" ;;
+	*) echo "deps.sh: unknown group '$group': build, run, test and bench exist" >&2; exit 2 ;;
 	esac
 done
 # Any kubectl will do: a newer one than Debian's is often there already.

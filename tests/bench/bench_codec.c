@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long one pod takes: JSON and protobuf, both ways, beside the C libraries that Debian packages
-// (their parse alone, into whatever they parse into). Prints the best of many rounds, since the
-// machine may be shared, and the ratio to ours.
+// (their parse alone, into whatever they parse into). Prints best, median and worst of many rounds,
+// since the machine may be shared, and the ratio of the best to ours.
 //   bench_codec [pod.json]
 #include <fcntl.h>
 #include <stdio.h>
@@ -90,7 +90,8 @@ static void yajl(struct bench *b) {
 	static const yajl_callbacks none = { 0 };
 	yajl_handle h = yajl_alloc(&none, NULL, NULL);
 	check(yajl_parse(h, (const unsigned char *)b->json.p, b->json.n) == yajl_status_ok &&
-		yajl_complete_parse(h) == yajl_status_ok, "yajl");
+			yajl_complete_parse(h) == yajl_status_ok,
+		"yajl");
 	yajl_free(h);
 }
 #endif
@@ -131,6 +132,11 @@ static double measure(void (*fn)(struct bench *), struct bench *b) {
 	return (now_us() - from) / CALLS;
 }
 
+static int by_size(const void *a, const void *b) {
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
 int main(int argc, char **argv) {
 	const char *path = argc > 1 ? argv[1] : BENCH_POD;
 	static const struct {
@@ -141,7 +147,8 @@ int main(int argc, char **argv) {
 		{ "coracle: typed struct to JSON", json_encode },
 		{ "coracle: protobuf to typed struct", proto_decode },
 		{ "coracle: typed struct to protobuf", proto_encode },
-		{ "coracle: deep copy", copy }, { "coracle: semantic equality", equal },
+		{ "coracle: deep copy", copy },
+		{ "coracle: semantic equality", equal },
 		{ "coracle: JSON to generic tree", tree_parse },
 #ifdef HAVE_YAJL
 		{ "yajl: events, no callbacks", yajl },
@@ -170,16 +177,19 @@ int main(int argc, char **argv) {
 	b.proto = cor_buf_view(&proto);
 	json_encode(&b);
 	printf("%s: %zd bytes of JSON, %zu of protobuf; encodes to %s\n", path, n, proto.n,
-		b.out.n == b.json.n && memcmp(b.out.p, text, b.out.n) == 0 ? "the same bytes" :
-		"other bytes");
+		b.out.n == b.json.n && memcmp(b.out.p, text, b.out.n) == 0 ? "the same bytes"
+									   : "other bytes");
 	/* Rounds outside, so that what else the machine does meets all of them alike. */
-	double best[cor_countof(runs)];
-	for (int round = 0; round < 60; round++)
-		for (size_t i = 0; i < cor_countof(runs); i++) {
-			double us = measure(runs[i].fn, &b);
-			best[i] = round == 0 || us < best[i] ? us : best[i];
-		}
+	enum { ROUNDS = 60 };
+	static double us[cor_countof(runs)][ROUNDS];
+	for (int round = 0; round < ROUNDS; round++)
+		for (size_t i = 0; i < cor_countof(runs); i++)
+			us[i][round] = measure(runs[i].fn, &b);
 	for (size_t i = 0; i < cor_countof(runs); i++)
-		printf("%-36s %8.2f us  %6.2f\n", runs[i].name, best[i], best[i] / best[0]);
+		qsort(us[i], ROUNDS, sizeof(us[i][0]), by_size);
+	printf("%-36s %8s %8s %8s us\n", "", "best", "median", "worst");
+	for (size_t i = 0; i < cor_countof(runs); i++)
+		printf("%-36s %8.2f %8.2f %8.2f us  %6.2f\n", runs[i].name, us[i][0],
+			us[i][ROUNDS / 2], us[i][ROUNDS - 1], us[i][0] / us[0][0]);
 	return 0;
 }

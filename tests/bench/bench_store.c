@@ -2,7 +2,8 @@
 // The store by itself: durable creates and updates with 1 to 1000 clients beside bare SQLite that
 // writes the same rows in batches of the same size, in both table layouts; and from memory a
 // get, a list of 10,000 and an event to 1000 watches.
-// Usage: bench_store [directory for the databases; default: the current one]
+// Usage: bench_store [directory for the databases; default: the current one [only with so many
+// clients]]
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,8 +49,11 @@ static struct cor_obj *make_obj(uint64_t i) {
 	(void)snprintf(uid, sizeof(uid), "4b825dc6-42cb-4eb9-a060-%012" PRIu64, i);
 	touch_row();
 	return cor_obj_new(&(struct cor_obj_init){
-		.ns = COR_STR("default"), .name = cor_str_c(name), .uid = cor_str_c(uid),
-		.json = { row_json, ROW }, .rv_at = 13,
+		.ns = COR_STR("default"),
+		.name = cor_str_c(name),
+		.uid = cor_str_c(uid),
+		.json = { row_json, ROW },
+		.rv_at = 13,
 	});
 }
 
@@ -118,22 +122,29 @@ static void must(sqlite3 *db, int code) {
 }
 
 /* Times of total creates and then as many updates, in transactions of batch rows. */
-static void run_sqlite(bool rowid, uint64_t total, uint64_t batch, double took[2], double pages[2]) {
+static void run_sqlite(
+	bool rowid, uint64_t total, uint64_t batch, double took[2], double pages[2]) {
 	sqlite3 *db;
 	sqlite3_stmt *put;
 	remove_db();
 	must(NULL, sqlite3_open(db_path, &db));
-	must(db, sqlite3_exec(db, "PRAGMA page_size=4096; PRAGMA locking_mode=EXCLUSIVE;"
-		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-256",
-		NULL, NULL, NULL));
-	must(db, sqlite3_exec(db, rowid
-		? "CREATE TABLE object(res INTEGER, ns TEXT, name TEXT, rev INTEGER, json BLOB,"
-		  " UNIQUE(res, ns, name))"
-		: "CREATE TABLE object(res INTEGER, ns TEXT, name TEXT, rev INTEGER, json BLOB,"
-		  " PRIMARY KEY(res, ns, name)) WITHOUT ROWID", NULL, NULL, NULL));
-	must(db, sqlite3_prepare_v2(db, "INSERT INTO object VALUES(1, 'default', ?1, ?2, ?3)"
-		" ON CONFLICT(res, ns, name) DO UPDATE SET rev = excluded.rev, json = excluded.json",
-		-1, &put, NULL));
+	must(db, sqlite3_exec(db,
+			 "PRAGMA page_size=4096; PRAGMA locking_mode=EXCLUSIVE;"
+			 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-256",
+			 NULL, NULL, NULL));
+	must(db, sqlite3_exec(db,
+			 rowid ? "CREATE TABLE object(res INTEGER, ns TEXT, name TEXT, rev "
+				 "INTEGER, json BLOB,"
+				 " UNIQUE(res, ns, name))"
+			       : "CREATE TABLE object(res INTEGER, ns TEXT, name TEXT, rev "
+				 "INTEGER, json BLOB,"
+				 " PRIMARY KEY(res, ns, name)) WITHOUT ROWID",
+			 NULL, NULL, NULL));
+	must(db, sqlite3_prepare_v2(db,
+			 "INSERT INTO object VALUES(1, 'default', ?1, ?2, ?3)"
+			 " ON CONFLICT(res, ns, name) DO UPDATE SET rev = excluded.rev, json = "
+			 "excluded.json",
+			 -1, &put, NULL));
 	int written = 0, peak;
 	for (int round = 0; round < 2; round++) {
 		must(db, sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_WRITE, &written, &peak, 1));
@@ -145,7 +156,8 @@ static void run_sqlite(bool rowid, uint64_t total, uint64_t batch, double took[2
 				must(db, sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
 			touch_row();
 			must(db, sqlite3_bind_text(put, 1, name, -1, SQLITE_STATIC));
-			must(db, sqlite3_bind_int64(put, 2, (sqlite3_int64)(i + total * (uint64_t)round)));
+			must(db, sqlite3_bind_int64(
+					 put, 2, (sqlite3_int64)(i + total * (uint64_t)round)));
 			must(db, sqlite3_bind_blob(put, 3, row_json, ROW, SQLITE_STATIC));
 			must(db, sqlite3_step(put));
 			must(db, sqlite3_reset(put));
@@ -161,7 +173,7 @@ static void run_sqlite(bool rowid, uint64_t total, uint64_t batch, double took[2
 	remove_db();
 }
 
-static void bench_durable(uv_loop_t *loop, struct cor_world *world) {
+static void bench_durable(uv_loop_t *loop, struct cor_world *world, size_t only) {
 	static const struct {
 		size_t clients;
 		uint64_t total;
@@ -172,11 +184,17 @@ static void bench_durable(uv_loop_t *loop, struct cor_world *world) {
 		struct cor_backend *b;
 		struct cor_store *s;
 		struct cor_err err;
-		double total = (double)rows[i].total, took[2], bare[2], pages[2], bare2[2], pages2[2];
+		double total = (double)rows[i].total, took[2], bare[2], pages[2], bare2[2],
+		       pages2[2];
+		if (only && rows[i].clients != only)
+			continue;
 		remove_db();
 		if (cor_backend_sqlite_open(db_path, names, 1, &b, &err) < 0 ||
-			cor_store_open(&(struct cor_store_config){ .world = world, .backend = b,
-				.rebuild = no_rebuild, .n_resources = 1 }, &s, &err) < 0) {
+			cor_store_open(&(struct cor_store_config){ .world = world,
+					       .backend = b,
+					       .rebuild = no_rebuild,
+					       .n_resources = 1 },
+				&s, &err) < 0) {
 			fprintf(stderr, "%s\n", err.message);
 			exit(1);
 		}
@@ -192,9 +210,12 @@ static void bench_durable(uv_loop_t *loop, struct cor_world *world) {
 		       "  batch %" PRIu64 ", %.1f bytes written per byte\n",
 			rows[i].clients, total / took[0], total / took[1], total / bare[0],
 			total / bare[1], pages[0], pages[1], total / bare2[0], total / bare2[1],
-			pages2[0], pages2[1], batch, (double)stats.backend_bytes / (2 * total * ROW));
+			pages2[0], pages2[1], batch,
+			(double)stats.backend_bytes / (2 * total * ROW));
 	}
-	printf("%8s creates: the store's share of SQLite alone is the first column over the third\n", "");
+	printf("%8s creates: the store's share of SQLite alone is the first column over the "
+	       "third\n",
+		"");
 }
 
 /* ---- memory only ---- */
@@ -216,8 +237,10 @@ static void bench_memory(uv_loop_t *loop, struct cor_world *world) {
 	struct cor_store *s;
 	struct cor_err err;
 	if (cor_store_open(&(struct cor_store_config){ .world = world,
-		.backend = cor_backend_memory_new(), .rebuild = no_rebuild, .n_resources = 1 },
-		&s, &err) < 0)
+				   .backend = cor_backend_memory_new(),
+				   .rebuild = no_rebuild,
+				   .n_resources = 1 },
+		    &s, &err) < 0)
 		exit(1);
 	double took = run_load(loop, s, COR_WRITE_CREATE, OBJECTS, 1000);
 	printf("create, memory backend    %8.0f ns each, %d objects in scattered order\n",
@@ -235,13 +258,14 @@ static void bench_memory(uv_loop_t *loop, struct cor_world *world) {
 	size_t bytes = 0;
 	start = seconds();
 	cor_store_each(s, 0, COR_STR("default"), COR_STR(""), COR_STR(""), count_one, &bytes);
-	printf("list, walk of 10,000      %8.1f us\n",
-		(seconds() - start) * 1e6 * LIST / OBJECTS);
+	printf("list, walk of 10,000      %8.1f us\n", (seconds() - start) * 1e6 * LIST / OBJECTS);
 
 	struct cor_watch *watches[WATCHES];
 	for (size_t i = 0; i < WATCHES; i++)
-		if (cor_store_watch(s, &(struct cor_watch_config){ .res = 0,
-			.after_rev = cor_store_rev(s), .ready = on_ready }, &watches[i], &err) < 0)
+		if (cor_store_watch(s,
+			    &(struct cor_watch_config){
+				    .res = 0, .after_rev = cor_store_rev(s), .ready = on_ready },
+			    &watches[i], &err) < 0)
 			exit(1);
 	enum { UPDATES = 2000 };
 	double plain = run_load(loop, s, COR_WRITE_UPDATE, UPDATES, 1);
@@ -250,7 +274,8 @@ static void bench_memory(uv_loop_t *loop, struct cor_world *world) {
 		cor_watch_free(watches[i]);
 	double without = run_load(loop, s, COR_WRITE_UPDATE, UPDATES, 1);
 	printf("event to 1000 watches     %8.1f us, %.1f ns each (%" PRIu64 " events)\n",
-		(plain - without) / UPDATES * 1e6, (plain - without) / (double)events * 1e9, events);
+		(plain - without) / UPDATES * 1e6, (plain - without) / (double)events * 1e9,
+		events);
 	cor_store_free(s);
 }
 
@@ -262,8 +287,10 @@ int main(int argc, char **argv) {
 	uv_loop_t loop;
 	cor_assert(uv_loop_init(&loop) == 0);
 	struct cor_world *world = cor_world_uv_new(&loop);
-	bench_memory(&loop, world);
-	bench_durable(&loop, world);
+	size_t only = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+	if (!only)
+		bench_memory(&loop, world);
+	bench_durable(&loop, world, only);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	cor_world_uv_free(world);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
