@@ -63,7 +63,9 @@ static void note_controller(struct cor_cgroups *cg, const struct mntent *m, cons
 	const struct {
 		const char *option, **where;
 	} wanted[] = {
-		{ "cpu", &cg->cpu }, { "cpuacct", &cg->cpuacct }, { "memory", &cg->memory },
+		{ "cpu", &cg->cpu },
+		{ "cpuacct", &cg->cpuacct },
+		{ "memory", &cg->memory },
 		{ "pids", &cg->pids },
 	};
 	for (size_t i = 0; i < cor_countof(wanted); i++)
@@ -81,11 +83,13 @@ int cor_cgroups_init(struct cor_cgroups *cg, const char *cluster, struct cor_err
 	char text[4096];
 	while (getmntent_r(f, &m, text, sizeof(text))) {
 		bool two = strcmp(m.mnt_type, "cgroup2") == 0;
-		if (two && strcmp(m.mnt_dir, CGROUP_ROOT) != 0 && strcmp(m.mnt_dir, CGROUP_ROOT "/unified") == 0)
+		if (two && strcmp(m.mnt_dir, CGROUP_ROOT) != 0 &&
+			strcmp(m.mnt_dir, CGROUP_ROOT "/unified") == 0)
 			cg->mode = COR_CGROUP_HYBRID;
 		bool ours = two ? strcmp(m.mnt_dir, CGROUP_ROOT) == 0
 				: strcmp(m.mnt_type, "cgroup") == 0 &&
-				strncmp(m.mnt_dir, CGROUP_ROOT "/", sizeof(CGROUP_ROOT)) == 0;
+					    strncmp(m.mnt_dir, CGROUP_ROOT "/",
+						    sizeof(CGROUP_ROOT)) == 0;
 		if (!ours || cg->n_hierarchies == COR_CGROUP_HIERARCHIES_MAX)
 			continue;
 		char *dir = cg->hierarchies[cg->n_hierarchies++] = cor_strdup(m.mnt_dir);
@@ -98,7 +102,8 @@ int cor_cgroups_init(struct cor_cgroups *cg, const char *cluster, struct cor_err
 	}
 	(void)endmntent(f);
 	if (cg->n_hierarchies == 0)
-		return cor_fail(err, COR_E_UNSUPPORTED, "no control groups are mounted at " CGROUP_ROOT);
+		return cor_fail(
+			err, COR_E_UNSUPPORTED, "no control groups are mounted at " CGROUP_ROOT);
 	if (cg->mode == COR_CGROUP_V2) {
 		/* The root has no such file; a group below it shows whether swap is accounted. */
 		(void)cor_cgroup_make(cg, cg->base, NULL);
@@ -118,15 +123,16 @@ void cor_cgroups_fini(struct cor_cgroups *cg) {
 void cor_cgroup_path(const struct cor_cgroups *cg, enum cor_qos qos, const char *pod_uid,
 	const char *id, char out[COR_CGROUP_PATH_MAX]) {
 	static const char *const parents[] = { "", "/burstable", "/besteffort" };
-	int n = snprintf(out, COR_CGROUP_PATH_MAX, "%s%s/pod%s%s%s", cg->base, parents[qos], pod_uid,
-		id ? "/" : "", id ? id : "");
-	cor_assert(n < COR_CGROUP_PATH_MAX);    /* names and ids are of bounded length */
+	int n = snprintf(out, COR_CGROUP_PATH_MAX, "%s%s/pod%s%s%s", cg->base, parents[qos],
+		pod_uid, id ? "/" : "", id ? id : "");
+	cor_assert(n < COR_CGROUP_PATH_MAX); /* names and ids are of bounded length */
 }
 
 /* ---- make and set ---- */
 
 /* Makes each directory on the way; on version 2 hands the controllers down to it. */
-static int make_in(const struct cor_cgroups *cg, const char *root, const char *path, struct cor_err *err) {
+static int make_in(
+	const struct cor_cgroups *cg, const char *root, const char *path, struct cor_err *err) {
 	static const char *const controllers[] = { "+cpu", "+memory", "+pids", "+io", "+cpuset" };
 	char part[COR_CGROUP_PATH_MAX] = "", dir[PATH_MAX];
 	for (size_t i = 1; path[i - 1]; i++) {
@@ -134,7 +140,8 @@ static int make_in(const struct cor_cgroups *cg, const char *root, const char *p
 			continue;
 		if (cg->mode == COR_CGROUP_V2)
 			for (size_t c = 0; c < cor_countof(controllers); c++)
-				(void)write_file(root, part, "cgroup.subtree_control", controllers[c]);
+				(void)write_file(
+					root, part, "cgroup.subtree_control", controllers[c]);
 		memcpy(part, path, i);
 		part[i] = 0;
 		(void)snprintf(dir, sizeof(dir), "%s%s", root, part);
@@ -175,8 +182,10 @@ static int set_one(const char *root, const char *path, const char *file, int64_t
 }
 
 /* Memory together with swap may never be below memory alone: so one of the two goes first. */
-static int set_memory_v1(const struct cor_cgroups *cg, const char *path, int64_t limit, struct cor_err *err) {
-	static const char *const files[] = { "memory.limit_in_bytes", "memory.memsw.limit_in_bytes" };
+static int set_memory_v1(
+	const struct cor_cgroups *cg, const char *path, int64_t limit, struct cor_err *err) {
+	static const char *const files[] = { "memory.limit_in_bytes",
+		"memory.memsw.limit_in_bytes" };
 	if (!cg->swap_limit)
 		return set_one(cg->memory, path, files[0], limit, "-1", "", err);
 	uint64_t now = number(cg->memory, path, files[0]);
@@ -192,10 +201,13 @@ int cor_cgroup_set(const struct cor_cgroups *cg, const char *path, const struct 
 	int64_t quota = cor_cpu_quota(r->cpu_limit_milli);
 	int e;
 	if (cg->mode == COR_CGROUP_V2) {
-		if ((e = set_one(cg->cpu, path, "cpu.weight", (int64_t)cor_cpu_weight(shares), "1", "", err)) < 0 ||
+		if ((e = set_one(cg->cpu, path, "cpu.weight", (int64_t)cor_cpu_weight(shares), "1",
+			     "", err)) < 0 ||
 			(e = set_one(cg->cpu, path, "cpu.max", quota, "max", " 100000", err)) < 0 ||
-			(e = set_one(cg->memory, path, "memory.max", r->memory_limit, "max", "", err)) < 0 ||
-			(e = set_one(cg->pids, path, "pids.max", r->pids_limit, "max", "", err)) < 0)
+			(e = set_one(cg->memory, path, "memory.max", r->memory_limit, "max", "",
+				 err)) < 0 ||
+			(e = set_one(cg->pids, path, "pids.max", r->pids_limit, "max", "", err)) <
+				0)
 			return e;
 		if (cg->swap_limit && r->memory_limit > 0)
 			(void)write_file(cg->memory, path, "memory.swap.max", "0");
@@ -208,6 +220,24 @@ int cor_cgroup_set(const struct cor_cgroups *cg, const char *path, const struct 
 		(e = set_one(cg->pids, path, "pids.max", r->pids_limit, "max", "", err)) < 0)
 		return e;
 	return 0;
+}
+
+/* ---- making ready for a move ---- */
+
+/* Moves this process to where it is. The kernel waits for all processors to have passed a quiet
+ * point (RCU) when the lock is taken for writing; that state lasts for about as long again. */
+void cor_cgroup_announce_move(const char *root, enum cor_cgroup_mode mode) {
+	const char *mark = mode == COR_CGROUP_V2 ? "0::" : ":pids:";
+	char text[FILE_MAX], pid[24];
+	if (!read_file("/proc/self", "", "cgroup", text))
+		return;
+	char *at = strstr(text, mark);
+	if (!at)
+		return;
+	at += strlen(mark);
+	at[strcspn(at, "\n")] = 0;
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	(void)write_file(root, at, "cgroup.procs", pid);
 }
 
 /* ---- kill and remove ---- */
@@ -234,7 +264,8 @@ static bool walk(const char *dir, int level, bool (*fn)(const char *dir, void *a
 	const struct dirent *e;
 	while (d && (e = readdir(d))) {
 		char child[PATH_MAX];
-		if (e->d_type != DT_DIR || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		if (e->d_type != DT_DIR || strcmp(e->d_name, ".") == 0 ||
+			strcmp(e->d_name, "..") == 0)
 			continue;
 		if (snprintf(child, sizeof(child), "%s/%s", dir, e->d_name) < (int)sizeof(child))
 			ok &= walk(child, level + 1, fn, arg);
@@ -261,7 +292,8 @@ static bool remove_here(const char *dir, void *arg) {
 }
 
 size_t cor_cgroup_signal(const struct cor_cgroups *cg, const char *path, int sig) {
-	/* pids first; the others only when it does not exist: processes are in all of them alike. */
+	/* pids first; the others only when it does not exist: processes are in all of them alike.
+	 */
 	const char *root = cg->pids ? cg->pids : cg->hierarchies[0];
 	char dir[PATH_MAX];
 	struct signal_walk w = { .sig = sig };
@@ -305,8 +337,8 @@ static const struct {
 	{ "memory.current", "memory.max", "inactive_file", "anon", "pgfault", "pgmajfault" },
 };
 
-int cor_cgroup_stats(const struct cor_cgroups *cg, const char *path, struct cor_container_stats *ret,
-	struct cor_err *err) {
+int cor_cgroup_stats(const struct cor_cgroups *cg, const char *path,
+	struct cor_container_stats *ret, struct cor_err *err) {
 	bool two = cg->mode == COR_CGROUP_V2;
 	char text[FILE_MAX];
 	struct cor_container_stats s = { 0 };
@@ -322,7 +354,9 @@ int cor_cgroup_stats(const struct cor_cgroups *cg, const char *path, struct cor_
 	if (s.memory_limit > UINT64_C(1) << 60)
 		s.memory_limit = 0;
 	if (two)
-		s.cpu_usage_ns = read_file(cg->cpu, path, "cpu.stat", text) ? field(text, "usage_usec") * 1000 : 0;
+		s.cpu_usage_ns = read_file(cg->cpu, path, "cpu.stat", text)
+					 ? field(text, "usage_usec") * 1000
+					 : 0;
 	else
 		s.cpu_usage_ns = number(cg->cpuacct, path, "cpuacct.usage");
 	s.pids = number(cg->pids, path, "pids.current");

@@ -14,6 +14,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -22,7 +23,7 @@
 #include "node/runtime_priv.h"
 
 #define ROTATE_PERIOD (10 * COR_SECOND)
-enum { LINUX_CAP_SYS_RESOURCE = 24, OPEN_FILES_MAX = 1 << 20 };
+enum { LINUX_CAP_SYS_RESOURCE = 24, OPEN_FILES_MAX = 1 << 20, FORGET_TRIES = 200 };
 
 /* ---- operations that need no file of their own ---- */
 
@@ -71,10 +72,7 @@ static struct cor_container *find(struct cor_runtime *base, const char *id) {
 static struct cor_container *next(struct cor_runtime *base, size_t *it) {
 	void *b = NULL;
 	struct cor_str key;
-	while (cor_map_next(&crt_of(base)->by_id, it, &key, &b))
-		if (!((struct box *)b)->forgotten)
-			return b;
-	return NULL;
+	return cor_map_next(&crt_of(base)->by_id, it, &key, &b) ? b : NULL;
 }
 
 static void crt_free(struct cor_runtime *base) {
@@ -150,8 +148,8 @@ static bool is_conmon_of(const char *pid, const char *id) {
 	_cleanup_free_ char *path = cor_asprintf("/proc/%s/cmdline", pid);
 	_cleanup_buf_ struct cor_buf text = COR_BUF_INIT;
 	return read_whole(path, &text) && text.n &&
-		cor_str_ends(cor_str_c(text.p), COR_STR("conmon")) &&
-		cor_str_contains(cor_buf_view(&text), cor_str_c(id));
+	       cor_str_ends(cor_str_c(text.p), COR_STR("conmon")) &&
+	       cor_str_contains(cor_buf_view(&text), cor_str_c(id));
 }
 
 /* The agent died between starting conmon and writing down which process that is. */
@@ -159,7 +157,8 @@ static void find_conmon(struct box *b) {
 	DIR *d = opendir("/proc");
 	const struct dirent *e;
 	while (d && (e = readdir(d)))
-		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_conmon_of(e->d_name, b->c.id)) {
+		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
+			is_conmon_of(e->d_name, b->c.id)) {
 			b->conmon_pid = (pid_t)strtol(e->d_name, NULL, 10);
 			b->conmon_start = process_start_time(b->conmon_pid);
 		}
@@ -180,18 +179,12 @@ static bool adopt(struct box *b) {
 	return child_adopt(&b->conmon, rt->loop, b->conmon_pid) >= 0;
 }
 
-/* The agent died while this one was starting. What crun has made becomes its program now, if it is not
- * that already: done twice does no harm. False: it never became anything. */
+/* The agent died while this one was starting. Once its pid was written down it becomes its program
+ * now, if it is not that already: done twice does no harm. False: it has never begun. */
 static bool finish_start(struct box *b) {
-	_cleanup_free_ char *pid_file = cor_asprintf("%s/pid", b->dir);
-	_cleanup_buf_ struct cor_buf text = COR_BUF_INIT;
-	int64_t pid = 0;
-	if (b->c.pid <= 0 && read_whole(pid_file, &text) &&
-		cor_str_to_i64(cor_str_trim(cor_buf_view(&text)), &pid) && pid > 0 && pid < INT32_MAX) {
-		b->c.pid = (pid_t)pid;
-		b->pid_start = process_start_time(b->c.pid);
-	}
-	if (b->conmon.pid > 0 && b->c.pid > 0)
+	if (b->c.pid <= 0)
+		return false;
+	if (b->conmon.pid > 0)
 		(void)box_let_go(b);
 	if (!box_has_begun(b))
 		return false;
@@ -200,31 +193,37 @@ static bool finish_start(struct box *b) {
 	return true;
 }
 
-/* Its program has never begun: as if it had not been asked for. It will be started anew. */
+/* As if it had not been asked for: it will be started anew. Nobody waits for an agent that starts
+ * but the pods that need exactly this. */
 static void forget(struct box *b) {
-	if (b->conmon.pid > 0)
-		(void)kill(-b->conmon_pid, SIGKILL);
 	box_kill(b);
-	b->c.phase = COR_CONTAINER_EXITED;
-	b->forgotten = b->removing = true;
-	box_go_on(b);
+	for (int i = 0; i < FORGET_TRIES && b->conmon_start &&
+			process_start_time(b->conmon_pid) == b->conmon_start;
+		i++)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
+	if (!box_remove_files(b))
+		cor_warn("container %s: control group %s still has processes", b->c.id, b->cgroup);
+	box_free(b);
 }
 
 static void recover_one(struct crt *rt, const char *dir) {
 	struct box *b = box_load(rt, dir);
 	if (!b) {
-		/* container.json is the first file of a bundle but one: nothing was run for this. */
+		/* container.json is the first file of a bundle but one: nothing was run for this.
+		 */
 		remove_tree(dir);
 		return;
 	}
-	(void)cor_map_put(&rt->by_id, cor_str_c(b->c.id), b);
 	bool ended = *b->c.reason;
 	bool watched = !ended && adopt(b);
+	if (!ended && !b->c.started_at && !finish_start(b)) {
+		forget(b);
+		return;
+	}
+	(void)cor_map_put(&rt->by_id, cor_str_c(b->c.id), b);
 	if (ended) {
 		b->c.phase = COR_CONTAINER_EXITED;
 		b->c.pid = 0;
-	} else if (!b->c.started_at && !finish_start(b)) {
-		forget(b);
 	} else if (watched) {
 		b->c.phase = COR_CONTAINER_RUNNING;
 		crt_watch_logs(rt);
@@ -278,8 +277,9 @@ static char *find_program(const char *given, const char *name) {
 	return NULL;
 }
 
-/* At each call crun copies itself into memory and is executed a second time, so that no container can
- * write to the program on the disk. It does not do that when it is such a copy: one for all calls. */
+/* At each call crun copies itself into memory and is executed a second time, so that no container
+ * can write to the program on the disk. It does not do that when it is such a copy: one for all
+ * calls. */
 static int sealed_copy(const char *path) {
 	_cleanup_close_ int from = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int to = memfd_create("crun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -344,7 +344,8 @@ static void ask_privileges(struct crt *rt) {
 		bounding = bnd ? strtoull(bnd + 7, NULL, 16) : 0;
 		permitted = prm ? strtoull(prm + 7, NULL, 16) : 0;
 	}
-	/* A program that root starts has all of the bounding set, whatever the agent itself gave up. */
+	/* A program that root starts has all of the bounding set, whatever the agent itself gave
+	 * up. */
 	rt->capabilities = bounding;
 	/* The soft limit of the agent is for the agent; servers in containers need more. */
 	struct rlimit files;
@@ -357,7 +358,8 @@ static void ask_privileges(struct crt *rt) {
 		rt->oom_score_adj_min = (int)value;
 	_cleanup_buf_ struct cor_buf boot = COR_BUF_INIT;
 	if (read_whole("/proc/sys/kernel/random/boot_id", &boot))
-		(void)snprintf(rt->boot_id, sizeof(rt->boot_id), "%.*s", COR_STR_ARG(cor_str_trim(cor_buf_view(&boot))));
+		(void)snprintf(rt->boot_id, sizeof(rt->boot_id), "%.*s",
+			COR_STR_ARG(cor_str_trim(cor_buf_view(&boot))));
 }
 
 static int set_up(struct crt *rt, const struct cor_runtime_config *cfg, struct cor_err *err) {
@@ -387,11 +389,13 @@ static int set_up(struct crt *rt, const struct cor_runtime_config *cfg, struct c
 		rt->crun = find_helper(cfg->hybrid_helper);
 		if (!rt->crun)
 			return cor_fail(err, COR_E_NOT_FOUND,
-				"control groups are of the hybrid kind and coracle-crun, which they need, "
+				"control groups are of the hybrid kind and coracle-crun, which "
+				"they need, "
 				"is not beside this program");
 	}
 	ask_privileges(rt);
-	const char *const dirs[] = { rt->containers_dir, rt->run_dir, rt->crun_root, rt->sockets_dir };
+	const char *const dirs[] = { rt->containers_dir, rt->run_dir, rt->crun_root,
+		rt->sockets_dir };
 	for (size_t i = 0; i < cor_countof(dirs); i++)
 		if ((r = make_dirs(dirs[i], 0711, err)) < 0)
 			return r;
@@ -402,8 +406,8 @@ static int set_up(struct crt *rt, const struct cor_runtime_config *cfg, struct c
 	return r;
 }
 
-int cor_runtime_conmon_new(const struct cor_runtime_config *cfg, struct cor_runtime **ret,
-	struct cor_err *err) {
+int cor_runtime_conmon_new(
+	const struct cor_runtime_config *cfg, struct cor_runtime **ret, struct cor_err *err) {
 	struct crt *rt = cor_new(struct crt);
 	cor_assert(cfg->loop && cfg->world && cfg->events.exited);
 	rt->rt.ops = &ops;

@@ -26,20 +26,20 @@ struct exec;
 /* One end of a pipe or the terminal; frees itself after it was closed. */
 struct end {
 	uv_pipe_t pipe;
-	struct exec *exec;      /* NULL: the session is gone */
+	struct exec *exec; /* NULL: the session is gone */
 	enum cor_stream_id stream;
 };
 
 struct exec {
 	struct cor_session s;
 	struct child child;
-	struct end *in, *out, *err;     /* with a terminal, out is both ways and in is the same */
+	struct end *in, *out, *err; /* with a terminal, out is both ways and in is the same */
 	struct fd_watch *log, *console;
 	struct cor_buf log_text;
 	char *pid_file, *console_path, *process_path;
 	struct cor_timer deadline, again;
 	int kill_tries;
-	int columns, rows;              /* asked for before the terminal was there */
+	int columns, rows; /* asked for before the terminal was there */
 	int status;
 	bool tty, ended, paused, timed_out, cancelled, drained;
 };
@@ -75,7 +75,7 @@ static struct end *end_open(struct exec *e, int fd, enum cor_stream_id stream) {
 }
 
 static void alloc_shared(uv_handle_t *h, size_t suggested, uv_buf_t *ret) {
-	static char buffer[64 * 1024];          /* one loop, one reader at a time */
+	static char buffer[64 * 1024]; /* one loop, one reader at a time */
 	(void)h;
 	(void)suggested;
 	*ret = uv_buf_init(buffer, sizeof(buffer));
@@ -117,7 +117,7 @@ static void on_written(uv_write_t *req, int status) {
 	uv_stream_t *stream = req->handle;
 	struct end *end = stream->data;
 	struct exec *e = end->exec;
-	free(req->data);        /* req is in it */
+	free(req->data); /* req is in it */
 	(void)status;
 	if (e && e->s.ops.writable && !e->cancelled &&
 		uv_stream_get_write_queue_size(stream) < BACKLOG_LOW)
@@ -176,7 +176,8 @@ static void exec_resize(struct cor_session *s, int columns, int rows) {
 	e->rows = rows;
 	if (!e->tty || !e->out || uv_fileno((uv_handle_t *)&e->out->pipe, &fd) < 0)
 		return;
-	const struct winsize size = { .ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows };
+	const struct winsize size = { .ws_col = (unsigned short)columns,
+		.ws_row = (unsigned short)rows };
 	(void)ioctl(fd, TIOCSWINSZ, &size);
 }
 
@@ -187,7 +188,9 @@ static int receive_fd(int conn) {
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
 	struct iovec iov = { name, sizeof(name) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
 		.msg_controllen = sizeof(control) };
 	int fd = -1;
 	if (recvmsg(conn, &msg, MSG_CMSG_CLOEXEC) < 0)
@@ -225,7 +228,8 @@ static int console_listen(struct exec *e, struct cor_err *err) {
 	e->console_path = cor_asprintf("%s/s/c%d-%u", rt->run_dir, (int)getpid(), rt->exec_count);
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	if (strlen(e->console_path) >= sizeof(addr.sun_path))
-		return cor_fail(err, COR_E_LIMIT, "path %s is too long for a socket", e->console_path);
+		return cor_fail(
+			err, COR_E_LIMIT, "path %s is too long for a socket", e->console_path);
 	memcpy(addr.sun_path, e->console_path, strlen(e->console_path));
 	(void)unlink(e->console_path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -246,7 +250,8 @@ static bool kill_command(struct exec *e) {
 	_cleanup_buf_ struct cor_buf text = COR_BUF_INIT;
 	int64_t pid;
 	if (!read_whole(e->pid_file, &text) ||
-		!cor_str_to_i64(cor_str_trim(cor_buf_view(&text)), &pid) || pid <= 1 || pid > INT32_MAX)
+		!cor_str_to_i64(cor_str_trim(cor_buf_view(&text)), &pid) || pid <= 1 ||
+		pid > INT32_MAX)
 		return false;
 	pid_t group = getpgid((pid_t)pid);
 	if (group > 1 && group != getpgrp())
@@ -316,8 +321,8 @@ static int exec_result(struct exec *e, int *ret_code, struct cor_err *err) {
 		struct cor_str name = cor_str_sub(said, (size_t)(tick + 1 - said.p), said.n);
 		name = cor_str_cut(&name, '`');
 		*ret_code = 127;
-		return cor_fail(err, COR_E_NOT_FOUND, "exec: \"%.*s\": executable file not found in $PATH",
-			COR_STR_ARG(name));
+		return cor_fail(err, COR_E_NOT_FOUND,
+			"exec: \"%.*s\": executable file not found in $PATH", COR_STR_ARG(name));
 	}
 	*ret_code = 126;
 	return cor_fail(err, COR_E_INTERNAL, "%.*s", COR_STR_ARG(said));
@@ -351,7 +356,7 @@ static void child_ended(void *arg, int status) {
 		(void)read_available(fd_watch_fd(e->log), &e->log_text);
 	w->timer_clear(w, &e->deadline);
 	w->timer_clear(w, &e->again);
-	if (e->console) {       /* the terminal may still be on its way: it was sent before */
+	if (e->console) { /* the terminal may still be on its way: it was sent before */
 		struct fd_watch *console = e->console;
 		console_ready(e, fd_watch_fd(console));
 	}
@@ -380,7 +385,7 @@ static void exec_cancel(struct cor_session *s) {
 	end_close(&e->out);
 	end_close(&e->err);
 	if (!e->ended && !s->rt->closing) {
-		exec_kill(e);           /* child_ended frees it */
+		exec_kill(e); /* child_ended frees it */
 		return;
 	}
 	if (!e->ended && !kill_command(e))
@@ -443,7 +448,8 @@ static int write_process(struct exec *e, const struct box *b, const struct cor_e
 	if (!read_whole(config, &text))
 		return cor_fail(err, COR_E_NOT_FOUND, "container not found (\"%s\")", b->c.name);
 	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
-	struct cor_node *process = cor_node_get_c(cor_node_parse(a, cor_buf_view(&text), NULL, NULL), "process");
+	struct cor_node *process =
+		cor_node_get_c(cor_node_parse(a, cor_buf_view(&text), NULL, NULL), "process");
 	struct cor_node *args = cor_node_array(a);
 	for (const char *const *p = cfg->argv; *p; p++)
 		cor_node_push(a, args, cor_node_str_c(a, *p));
@@ -460,7 +466,8 @@ static int spawn_exec(struct exec *e, const struct box *b, const struct cor_exec
 	struct crt *rt = e->s.rt;
 	size_t n = 0;
 	const char *argv[ARGV_MAX] = { rt->crun, rt->crun_root_arg, "--cgroup-manager=cgroupfs",
-		"--log=file:/proc/self/fd/3", "exec", "--pid-file", e->pid_file, "--process", e->process_path };
+		"--log=file:/proc/self/fd/3", "exec", "--pid-file", e->pid_file, "--process",
+		e->process_path };
 	while (argv[n])
 		n++;
 	if (cfg->tty) {
@@ -469,8 +476,10 @@ static int spawn_exec(struct exec *e, const struct box *b, const struct cor_exec
 		argv[n++] = e->console_path;
 	}
 	argv[n++] = b->c.id;
-	const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-	const int fds[] = { pipes[PIPE_IN][1], pipes[PIPE_OUT][1], pipes[PIPE_ERR][1], pipes[PIPE_LOG][1] };
+	const char *env[ENV_MAX];
+	crt_env(rt, env);
+	const int fds[] = { pipes[PIPE_IN][1], pipes[PIPE_OUT][1], pipes[PIPE_ERR][1],
+		pipes[PIPE_LOG][1] };
 	e->child.ended = child_ended;
 	e->child.arg = e;
 	return child_spawn(&e->child, rt->loop, "/", argv, env, fds, cor_countof(fds), err);

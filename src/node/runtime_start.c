@@ -3,8 +3,9 @@
 //
 //   bundle written -> conmon (runs crun create) -> pid or error on the sync pipe -> let go
 //
-// What crun has created waits at a fifo until a byte comes; "crun start" does nothing else but write it
-// and remove the fifo. That is done here: a process less. A crun that does not wait there is asked.
+// What crun has created waits at a fifo until a byte comes; "crun start" does nothing else but
+// write it and remove the fifo. That is done here: a process less. A crun that does not wait there
+// is asked.
 //
 // Each arrow is an event of the loop; the whole has one deadline. conmon may end before crun
 // start has answered (a very short program): its end is then handled after the answer.
@@ -36,7 +37,8 @@ static char *start_message(struct cor_str said) {
 		name = cor_str_cut(&name, '`');
 		bool is_path = name.n && memchr(name.p, '/', name.n);
 		return cor_asprintf("exec: \"%.*s\": %s", COR_STR_ARG(name),
-			is_path ? "stat: no such file or directory" : "executable file not found in $PATH");
+			is_path ? "stat: no such file or directory"
+				: "executable file not found in $PATH");
 	}
 	if (cor_str_contains(said, COR_STR("open executable: Permission denied")))
 		return cor_strdup("exec: permission denied");
@@ -129,15 +131,15 @@ bool box_let_go(const struct box *b) {
 	_cleanup_close_ int fd = open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || write(fd, "", 1) != 1)
 		return false;
-	/* The fifo says that it is still to begin. Whoever dies before this line has a successor who
-	 * writes again, to nobody. */
+	/* The fifo says that it is still to begin. Whoever dies before this line has a successor
+	 * who writes again, to nobody. */
 	return unlink(fifo) == 0;
 }
 
 bool box_has_begun(const struct box *b) {
 	_cleanup_free_ char *fifo = fifo_of(b);
 	_cleanup_free_ char *ended = cor_asprintf("%s/exit", b->dir);
-	return access(ended, F_OK) == 0 || (b->c.pid > 0 && access(fifo, F_OK) != 0);
+	return b->c.pid > 0 && (access(ended, F_OK) == 0 || access(fifo, F_OK) != 0);
 }
 
 /* ---- crun start ---- */
@@ -158,13 +160,14 @@ static void run_start(struct box *b) {
 		start_failed(b, cor_str_c(err.message));
 		return;
 	}
-	const char *argv[] = { rt->crun, rt->crun_root_arg, "--cgroup-manager=cgroupfs", "start", b->c.id,
-		NULL };
+	const char *argv[] = { rt->crun, rt->crun_root_arg, "--cgroup-manager=cgroupfs", "start",
+		b->c.id, NULL };
 	const char *env[ENV_MAX];
 	crt_env(rt, env);
 	b->start.ended = started;
 	b->start.arg = b;
-	int r = child_spawn(&b->start, rt->loop, "/", argv, env, (const int[]){ -1, -1, fds[1] }, 3, &err);
+	int r = child_spawn(
+		&b->start, rt->loop, "/", argv, env, (const int[]){ -1, -1, fds[1] }, 3, &err);
 	(void)close(fds[1]);
 	(void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	b->text.limit = 4096;
@@ -221,11 +224,39 @@ static int spawn_conmon(struct box *b, int sync_fd, struct cor_err *err) {
 	_cleanup_free_ char *pid_file = cor_asprintf("%s/pid", b->dir);
 	_cleanup_free_ char *log_max = cor_asprintf("%d", COR_LOG_HARD_BYTES);
 	const char *argv[ARGV_MAX] = {
-		rt->conmon, "--api-version", "1", "--sync", "--no-sync-log", "--log-level", "error",
-		"-c", b->c.id, "-n", b->c.id, "-u", uuid, "-r", rt->crun,
-		"--runtime-arg", rt->crun_root_arg, "--runtime-arg", "--cgroup-manager=cgroupfs",
-		"-b", b->dir, "-p", pid_file, "-l", log, "--exit-dir", b->dir, "--persist-dir", b->dir,
-		"--socket-dir-path", rt->sockets_dir, "--log-size-max", log_max,
+		rt->conmon,
+		"--api-version",
+		"1",
+		"--sync",
+		"--no-sync-log",
+		"--log-level",
+		"error",
+		"-c",
+		b->c.id,
+		"-n",
+		b->c.id,
+		"-u",
+		uuid,
+		"-r",
+		rt->crun,
+		"--runtime-arg",
+		rt->crun_root_arg,
+		"--runtime-arg",
+		"--cgroup-manager=cgroupfs",
+		"-b",
+		b->dir,
+		"-p",
+		pid_file,
+		"-l",
+		log,
+		"--exit-dir",
+		b->dir,
+		"--persist-dir",
+		b->dir,
+		"--socket-dir-path",
+		rt->sockets_dir,
+		"--log-size-max",
+		log_max,
 	};
 	size_t n = 0;
 	while (argv[n])
@@ -247,7 +278,8 @@ static int spawn_conmon(struct box *b, int sync_fd, struct cor_err *err) {
 	b->conmon.ended = conmon_ended;
 	b->conmon.arg = b;
 	/* It leaves a file "oom" where it is. */
-	int r = child_spawn(&b->conmon, rt->loop, b->dir, argv, env, (const int[]){ -1, -1, -1, sync_fd }, 4, err);
+	int r = child_spawn(&b->conmon, rt->loop, b->dir, argv, env,
+		(const int[]){ -1, -1, -1, sync_fd }, 4, err);
 	if (r < 0)
 		return r;
 	b->conmon_pid = b->conmon.pid;
@@ -259,12 +291,16 @@ static int spawn_conmon(struct box *b, int sync_fd, struct cor_err *err) {
 
 static int write_bundle(struct box *b, const struct cor_container_spec *spec, struct cor_err *err) {
 	struct crt *rt = b->rt;
-	const struct cor_oci_node node = { .cgroup_path = b->cgroup, .swap_limit = rt->cg.swap_limit,
-		.cgroup_v2 = rt->cg.mode == COR_CGROUP_V2, .capabilities = rt->capabilities,
-		.open_files = rt->open_files, .oom_score_adj_min = rt->oom_score_adj_min };
+	const struct cor_oci_node node = { .cgroup_path = b->cgroup,
+		.swap_limit = rt->cg.swap_limit,
+		.cgroup_v2 = rt->cg.mode == COR_CGROUP_V2,
+		.capabilities = rt->capabilities,
+		.open_files = rt->open_files,
+		.oom_score_adj_min = rt->oom_score_adj_min };
 	if (spec->oom_score_adj < rt->oom_score_adj_min && !rt->oom_warned) {
 		rt->oom_warned = true;
-		cor_warn("oom_score_adj of containers cannot be lowered below %d: no CAP_SYS_RESOURCE",
+		cor_warn("oom_score_adj of containers cannot be lowered below %d: no "
+			 "CAP_SYS_RESOURCE",
 			rt->oom_score_adj_min);
 	}
 	_cleanup_buf_ struct cor_buf json = { .limit = 8 << 20 };
@@ -274,18 +310,50 @@ static int write_bundle(struct box *b, const struct cor_container_spec *spec, st
 	if (mkdir(b->dir, 0700) < 0)
 		return cor_fail_errno(err, errno, "%s", b->dir);
 	_cleanup_free_ char *path = cor_asprintf("%s/config.json", b->dir);
-	if ((r = write_whole(path, cor_buf_view(&json), 0600, err)) < 0 || (r = box_save(b, err)) < 0)
+	if ((r = write_whole(path, cor_buf_view(&json), 0600, err)) < 0 ||
+		(r = box_save(b, err)) < 0)
 		return r;
 	_cleanup_free_ char *log_dir = cor_strdup(spec->log_path);
 	char *slash = strrchr(log_dir, '/');
 	if (!slash || slash == log_dir)
-		return cor_fail(err, COR_E_INVALID, "log path \"%s\" must be absolute", spec->log_path);
+		return cor_fail(
+			err, COR_E_INVALID, "log path \"%s\" must be absolute", spec->log_path);
 	*slash = 0;
 	return make_dirs(log_dir, 0755, err);
 }
 
+/* Has what it needs for itself: the runtime may be closed meanwhile. */
+struct announce_job {
+	struct cor_job job;
+	char *root;
+	enum cor_cgroup_mode mode;
+};
+
+static void announce_work(struct cor_job *job) {
+	const struct announce_job *a = cor_container_of(job, struct announce_job, job);
+	cor_cgroup_announce_move(a->root, a->mode);
+}
+
+static void announce_done(struct cor_job *job) {
+	struct announce_job *a = cor_container_of(job, struct announce_job, job);
+	free(a->root);
+	free(a);
+}
+
+/* By the time that conmon and crun are up, the kernel is ready for crun's move. */
+static void announce_move(struct crt *rt) {
+	if (!rt->cg.pids)
+		return;
+	struct announce_job *a = cor_new(struct announce_job);
+	*a = (struct announce_job){ .job = { .work = announce_work, .done = announce_done },
+		.root = cor_strdup(rt->cg.pids),
+		.mode = rt->cg.mode };
+	rt->world->submit(rt->world, COR_LANE_ANY, &a->job);
+}
+
 static int begin(struct box *b, const struct cor_container_spec *spec, struct cor_err *err) {
 	int fds[2];
+	announce_move(b->rt);
 	int r = write_bundle(b, spec, err);
 	if (r < 0 || (r = pipe_cloexec(fds, err)) < 0)
 		return r;
@@ -305,7 +373,7 @@ int crt_start(struct cor_runtime *base, const struct cor_container_spec *spec,
 	cor_runtime_start_fn *done, void *arg, struct cor_err *err) {
 	struct crt *rt = crt_of(base);
 	cor_assert(spec->id && strlen(spec->id) >= 12 && !strchr(spec->id, '/') && spec->name &&
-		spec->pod_uid && spec->log_path && done);
+		   spec->pod_uid && spec->log_path && done);
 	if (cor_map_get(&rt->by_id, cor_str_c(spec->id)))
 		return cor_fail(err, COR_E_EXISTS, "container %s exists", spec->id);
 	struct box *b = box_new(rt);

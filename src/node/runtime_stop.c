@@ -136,16 +136,13 @@ struct remove_job {
 	bool cgroup_left;
 };
 
-/* On a worker; touches only what nobody else uses any more. */
-static void remove_work(struct cor_job *job) {
-	struct remove_job *r = cor_container_of(job, struct remove_job, job);
-	const struct box *b = r->box;
+bool box_remove_files(const struct box *b) {
 	const struct crt *rt = b->rt;
 	/* Killed processes leave the group when they are reaped, a moment later. */
-	r->cgroup_left = true;
-	for (int i = 0; i < REMOVE_TRIES && r->cgroup_left; i++) {
-		r->cgroup_left = !cor_cgroup_remove(&rt->cg, b->cgroup);
-		if (!r->cgroup_left)
+	bool left = true;
+	for (int i = 0; i < REMOVE_TRIES && left; i++) {
+		left = !cor_cgroup_remove(&rt->cg, b->cgroup);
+		if (!left)
 			break;
 		(void)cor_cgroup_kill(&rt->cg, b->cgroup);
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
@@ -155,6 +152,13 @@ static void remove_work(struct cor_job *job) {
 	remove_tree(state);
 	(void)unlink(link);
 	remove_tree(b->dir);
+	return !left;
+}
+
+/* Touches only what nobody else uses any more. */
+static void remove_work(struct cor_job *job) {
+	struct remove_job *r = cor_container_of(job, struct remove_job, job);
+	r->cgroup_left = !box_remove_files(r->box);
 }
 
 static void remove_done(struct cor_job *job) {
@@ -175,12 +179,12 @@ void box_go_on(struct box *b) {
 	if (b->remove_begun)
 		return;
 	if (b->c.phase != COR_CONTAINER_EXITED) {
-		box_kill(b);            /* its exit comes back here */
+		box_kill(b); /* its exit comes back here */
 		return;
 	}
 	if (b->conmon.pid > 0) {
 		(void)process_signal(b->conmon.pid, b->conmon_start, SIGKILL);
-		return;                 /* conmon_ended */
+		return; /* conmon_ended */
 	}
 	b->remove_begun = true;
 	struct remove_job *r = cor_new(struct remove_job);
@@ -190,12 +194,13 @@ void box_go_on(struct box *b) {
 	b->rt->world->submit(b->rt->world, COR_LANE_ANY, &r->job);
 }
 
-void crt_remove(struct cor_runtime *base, struct cor_container *c, cor_runtime_done_fn *done, void *arg) {
+void crt_remove(
+	struct cor_runtime *base, struct cor_container *c, cor_runtime_done_fn *done, void *arg) {
 	struct box *b = box_of(c);
 	(void)base;
 	b->removing = true;
 	b->remove_done = done;
 	b->remove_arg = arg;
-	if (c->phase != COR_CONTAINER_STARTING)         /* else when the start was answered */
+	if (c->phase != COR_CONTAINER_STARTING) /* else when the start was answered */
 		box_go_on(b);
 }

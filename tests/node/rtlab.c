@@ -91,6 +91,7 @@ void rtlab_open(struct rtlab *lab) {
 
 void rtlab_close(struct rtlab *lab) {
 	lab->rt->ops->free(lab->rt);
+	(void)uv_run(&lab->loop, UV_RUN_DEFAULT); /* jobs under way */
 	cor_world_uv_free(lab->world);
 	(void)uv_run(&lab->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&lab->loop), 0);
