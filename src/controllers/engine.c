@@ -12,7 +12,10 @@
 #include "base/assert.h"
 #include "base/log.h"
 
-enum { PLANS_PER_TURN = 64 };   /* then the loop gets a chance to serve clients */
+enum {
+	PLANS_PER_TURN = 64,    /* then the loop gets a chance to serve clients */
+	STALE_DOUBLINGS = 9,    /* of the wait after a plan for an older state: 1.28 s at most */
+};
 
 static const cor_time BACKOFF_MIN = 5 * COR_MS;
 static const cor_time BACKOFF_MAX = 1000 * COR_SECOND;
@@ -214,11 +217,17 @@ static void finish(struct cor_plan *p) {
 		k->failures++;
 	else
 		k->failures = 0;
+	if (!p->stale)
+		k->stale = 0;
 	if (p->failed)
 		key_after(k, backoff(k->failures));
+	else if (p->stale)
+		/* Not at once: what the plan ran into may still be on its way to the disk, and until it is
+		 * published every plan would run into it again. One that always does must not keep us busy. */
+		key_after(k, k->stale < STALE_DOUBLINGS ? backoff(++k->stale) : backoff(STALE_DOUBLINGS));
 	else if (p->again)
 		key_after(k, p->again - cor_now(e->world));
-	if (k->dirty || p->stale) {
+	if (k->dirty) {
 		k->dirty = false;
 		key_push(k);
 	}

@@ -23,6 +23,7 @@ struct cor_key {
 	struct cor_timer timer;         /* back-off or cor_plan_again_at */
 	bool queued, running, dirty;
 	unsigned failures;
+	unsigned stale;                 /* runs in a row that were planned for an older state */
 	char *waits;                    /* NULL = none */
 };
 

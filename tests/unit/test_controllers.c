@@ -407,6 +407,33 @@ static void test_a_cordoned_node_says_so(void **state) {
 	assert_false(cor_str_contains(n->json, COR_STR("node.kubernetes.io/unschedulable")));
 }
 
+static size_t stubborn_plans;
+
+/* Never sees what it runs into. */
+static int plan_stubborn(struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
+	stubborn_plans++;
+	cor_plan_patch(p, 0, COR_RES_NODES, COR_STR(""), ns, name, COR_STR("{}"))->expect_rv = COR_STR("1");
+	return 0;
+}
+
+static void test_a_plan_that_is_always_stale_slows_down(void **state) {
+	struct rig *rig = *state;
+	static const struct cor_controller row = {
+		.name = "stubborn", .res = COR_RES_NODES, .watches = { { COR_RES_NODES, NULL } }, .n_watches = 1,
+		.plan = plan_stubborn,
+	};
+	const struct cor_controller *const rows[] = { &row, NULL };
+	stubborn_plans = 0;
+	struct cor_engine *e = cor_engine_new(rig->r, rows);
+	cor_sim_run_for(rig->sim, 20 * COR_SECOND);
+	/* It does not give up either. */
+	assert_in_range(stubborn_plans, 12, 40);
+	cor_engine_stop(e);
+	while (!cor_engine_idle(e))
+		cor_sim_run_for(rig->sim, COR_MS);
+	cor_engine_free(e);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -416,6 +443,7 @@ int main(void) {
 		T(test_claims_outlive_their_set), T(test_a_pod_that_does_not_tolerate_has_to_go),
 		T(test_a_pod_stays_as_long_as_it_tolerates), T(test_a_taint_that_goes_in_time_drives_nobody_away),
 		T(test_the_only_node_is_silent), T(test_one_of_two_nodes_is_silent), T(test_a_cordoned_node_says_so),
+		T(test_a_plan_that_is_always_stale_slows_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
