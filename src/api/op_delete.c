@@ -111,11 +111,10 @@ static void mark(struct op_run *x, int64_t grace) {
 		m->generation++;
 }
 
-/* The same object again, without a change. */
+/* The same object again, without a change; written once more when it is not durable yet. */
 static int unchanged(struct op_run *x) {
 	x->obj = x->old;
-	cor_op_answer_blob(x, x->old_blob);
-	return OP_NEXT;
+	return cor_op_write(x, COR_WRITE_UPDATE);
 }
 
 static int64_t pod_grace(const struct op_run *x, const core_v1_Pod *pod) {

@@ -112,9 +112,14 @@ int cor_history_sync(struct cor_plan *p, const struct cor_history_owner *o, stru
 		qsort(ret->p, ret->n, sizeof(*ret->p), by_revision);
 	int64_t next = ret->n > 0 ? ret->p[ret->n - 1]->revision + 1 : 1;
 	const struct apps_v1_ControllerRevision *equal = find_equal(p, ret, o->template);
+	bool going = cor_deleting(o->meta);
+	/* One that is deleted with its dependents left behind loses its revisions one by one; each new
+	 * one would be taken away too, and that for ever. */
+	if (!equal && going)
+		return 0;
 	if (!equal)
 		ret->update = plan_new(p, o, template_data(cor_plan_arena(p), o->template), next, &ret->collisions);
-	else if (equal == ret->p[ret->n - 1])
+	else if (going || equal == ret->p[ret->n - 1])
 		ret->update = equal;
 	else
 		ret->update = plan_bump(p, equal, next);

@@ -26,7 +26,7 @@ struct cor_history_owner {
 	int32_t collisions;             /* status.collisionCount or 0 */
 };
 
-/* Finds or plans (stage 0) the update revision. */
+/* Finds or plans (stage 0) the update revision; NULL when the owner is being deleted and has none. */
 int cor_history_sync(struct cor_plan *p, const struct cor_history_owner *o, struct cor_history *ret,
 	struct cor_err *err);
 /* Plans the deletion of what neither in_use names nor the newest limit others are. */

@@ -368,6 +368,8 @@ static int plan(struct cor_plan *p, struct cor_str ns, struct cor_str name, stru
 		.collisions = set->status.collisionCount ? *set->status.collisionCount : 0,
 	};
 	r = cor_history_sync(p, &owner, &s.history, err);
+	if (r >= 0 && !s.history.update)
+		return 0;
 	if (r >= 0)
 		r = gather_pods(&s, &sel, err);
 	if (r < 0)

@@ -31,6 +31,7 @@ struct cor_node_status {
 	cor_time pause;
 	int64_t cpus, memory, disk;
 	bool ready, registered, exists;
+	bool unheard;                   /* the last renewal of the lease failed */
 	struct cor_api_call *call, *lease_call;
 };
 
@@ -276,6 +277,10 @@ static void on_renewed(void *arg, const struct cor_err *err, struct cor_str body
 	s->lease_call = NULL;
 	if (err)
 		cor_warn("renewing the node's lease: %s", err->message);
+	/* It may have been called Unknown meanwhile; nobody but its own status says otherwise. */
+	else if (s->unheard)
+		s->c.world->timer_set(s->c.world, &s->status, 0);
+	s->unheard = err != NULL;
 }
 
 /* A merge patch does for renewal, and a PUT would need the version; the first one creates. */

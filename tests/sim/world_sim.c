@@ -14,12 +14,12 @@
 enum event_kind { EVENT_TIMER, EVENT_WORK, EVENT_DONE };
 
 struct event {
-	cor_time at;                    /* monotonic */
+	cor_time at; /* monotonic */
 	uint64_t tie;
-	size_t place;                   /* in the heap */
+	size_t place; /* in the heap */
 	enum event_kind kind;
-	struct cor_timer *timer;        /* weak */
-	struct cor_job *job;            /* weak */
+	struct cor_timer *timer; /* weak */
+	struct cor_job *job;     /* weak */
 	cor_time done_at;
 };
 
@@ -27,8 +27,8 @@ struct cor_sim {
 	struct cor_world world;
 	struct event **heap;
 	size_t n, cap;
-	cor_time clock;                 /* monotonic */
-	cor_time wall;                  /* wall clock minus monotonic */
+	cor_time clock; /* monotonic */
+	cor_time wall;  /* wall clock minus monotonic */
 	cor_time job_min, job_max;
 	cor_time lane_free[COR_LANE_MAX];
 	size_t jobs;
@@ -161,15 +161,20 @@ static void sim_submit(struct cor_world *w, int lane, struct cor_job *job) {
 }
 
 struct cor_sim *cor_sim_new(uint64_t seed) {
-	/* Maps must run in the same order every time, too; but not change under those that exist. */
+	/* Maps must run in the same order every time, too; but not change under those that exist.
+	 */
 	static bool hash_is_fixed;
 	if (!hash_is_fixed)
 		cor_str_hash_seed(1);
 	hash_is_fixed = true;
 	struct cor_sim *sim = cor_new(struct cor_sim);
 	sim->world = (struct cor_world){
-		.now = sim_now, .monotonic = sim_monotonic, .random = sim_random,
-		.timer_set = sim_timer_set, .timer_clear = sim_timer_clear, .submit = sim_submit,
+		.now = sim_now,
+		.monotonic = sim_monotonic,
+		.random = sim_random,
+		.timer_set = sim_timer_set,
+		.timer_clear = sim_timer_clear,
+		.submit = sim_submit,
 	};
 	sim->clock = COR_SECOND;
 	sim->wall = START;
