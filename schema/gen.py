@@ -4,8 +4,7 @@
 
   gen.py --out DIR FILE.api ...
 
-writes for each package PKG.h (structs) and PKG.c (tables), and types.h, resources.h and tables.c
-for all. The language is described in docs/internals/codec.md; src/codec/type.h says what the
+writes for each package PKG.h (structs), and types.h, resources.h and tables.c for all. The language is described in docs/internals/codec.md; src/codec/type.h says what the
 tables mean. Errors name file and line.
 """
 import argparse
@@ -157,7 +156,12 @@ class Schema:
             raise SchemaError("%s: unknown type %s" % (package.name, ref))
         return t
 
+    def sorted_types(self):
+        return sorted(self.types.values(), key=lambda t: t.full.encode())
+
     def link(self):
+        for i, t in enumerate(self.sorted_types()):
+            t.index = i
         for p in self.packages:
             for t in p.types:
                 for f in t.fields:
@@ -236,7 +240,7 @@ def header(package):
     for t in package.types:
         if t.map_value:
             out += ["struct %s_entry { struct cor_str key; %s value; };" % (t.c, t.c)]
-    out += ["extern const struct cor_type cor_type_%s;" % t.c for t in package.types]
+    out += ["#define cor_type_%s cor_types[%d]" % (t.c, t.index) for t in package.types]
     return "\n".join(out) + "\n"
 
 
@@ -254,22 +258,49 @@ def name_list(values):
         "(const char *const[]){ %s, NULL }" % ", ".join(map(cstr, values))
 
 
-def info(f):
-    a = f.attrs
-    if not a and not f.description:
-        return "&no_info"
-    parts = [".description = %s" % cstr(f.description)]
-    if "default" in a:
-        parts.append(".default_json = %s" % cstr(a["default"]))
-    if "enum" in a:
-        parts.append(".enums = %s" % name_list(a["enum"].split("|")))
-    if "keys" in a:
-        parts.append(".keys = %s" % name_list(a["keys"].split(",")))
-    if "merge" in a:
-        parts.append(".merge_key = %s" % cstr(a["merge"]))
-    if "list" in a:
-        parts.append(".list_type = COR_LT_%s" % a["list"].upper())
-    return "&(const struct cor_field_info){ %s }" % ", ".join(parts)
+class Blob:
+    """Bytes that tables point into by number; equal ones are stored once."""
+
+    def __init__(self):
+        self.bytes, self.places = bytearray(), {}
+
+    def add(self, data):
+        if data not in self.places:
+            self.places[data] = len(self.bytes)
+            self.bytes += data
+        return self.places[data]
+
+
+class Tables:
+    """The rows of all types, and what they refer to by number (see src/codec/type.h)."""
+
+    def __init__(self):
+        self.texts, self.names, self.slots = Blob(), Blob(), Blob()
+        self.infos, self.fields, self.types = [], [], []
+        self.info_places, self.nfields = {}, 0
+        self.text("")           # 0 is "none"
+
+    def text(self, text):
+        return self.texts.add(text.encode() + b"\0") if text else self.texts.add(b"\0")
+
+    def text_list(self, values):
+        return self.texts.add(b"".join(v.encode() + b"\0" for v in values) + b"\0") if values else 0
+
+    def field_name(self, name):
+        """The name behind a quote, padded so that the encoder may copy it 16 bytes at a time."""
+        size = (len(name) + 2 + 15) // 16 * 16
+        return self.names.add(b'"' + name.encode().ljust(size - 1, b"\0")) + 1
+
+    def info(self, f):
+        a = f.attrs if f else {}
+        row = "{ %d, %d, %d, %d, %d, COR_LT_%s }" % (
+            self.text(a.get("default", "")), self.text_list(a["enum"].split("|") if "enum" in a else []),
+            self.text_list(a["keys"].split(",") if "keys" in a else []), self.text(a.get("merge", "")),
+            self.text(f.description if f else ""), a.get("list", "atomic").upper())
+        if row not in self.info_places:
+            self.info_places[row] = len(self.infos)
+            self.infos.append("\t%s," % row)
+        return self.info_places[row]
 
 
 def flags(t, f, embedded):
@@ -288,12 +319,6 @@ def flags(t, f, embedded):
     return " | ".join("COR_FF_" + n for n in names) or "0"
 
 
-def padded_name(name):
-    """The name behind a quote, padded so that the encoder may copy it 16 bytes at a time."""
-    size = (len(name) + 2 + 15) // 16 * 16
-    return '&"\\"%s%s"[1]' % (name, "\\0" * (size - len(name) - 2))
-
-
 # What of a value is zero when JSON omits it: (member, size); None: a rule of its own.
 OMIT_BY = {"STRING": (".n", "sizeof(size_t)"), "BYTES": (".n", "sizeof(size_t)"),
            "RAW": (".n", "sizeof(size_t)"), "QUANTITY": (".n", "sizeof(size_t)"),
@@ -303,12 +328,12 @@ OMIT_BY = {"STRING": (".n", "sizeof(size_t)"), "BYTES": (".n", "sizeof(size_t)")
 
 
 def omit(t, f, path):
-    """omit_at, keep, omit_mask of a field."""
+    """omit_mask, omit_at, keep of a field."""
     s = f.scalar()
     if f.inline:
-        return "0, 0, 0"
+        return "0", "0", 0
     if "always" in f.words:
-        return "0, 1, 0"
+        return "0", "0", 1
     if f.shape != "ONE":
         member, size = ".n", "sizeof(size_t)"
     elif f.pointer and (not s or s[2]):
@@ -318,20 +343,27 @@ def omit(t, f, path):
     elif s:
         member, size = OMIT_BY[s[0]]
     else:
-        return "0, 1, 0"        # a message by value
-    at = "offsetof(%s, %s%s)" % (t.c, path, member)
-    return "COR_OMIT_AT(%s), 0, COR_OMIT_MASK(%s, %s)" % (at, at, size)
+        return "0", "0", 1      # a message by value
+    return omit_bytes("offsetof(%s, %s%s)" % (t.c, path, member), size)
 
 
-def field_row(t, f, path, embedded):
+def omit_bytes(at, size):
+    return "COR_OMIT_MASK(%s, %s)" % (at, size), "COR_OMIT_AT(%s)" % at, 0
+
+
+def row(tables, name, kind, shape, number, words, offset, elem, omitted, sub, info_place):
+    mask, omit_at, keep = omitted
+    return ("\t{ %#x, %s, %d, %s, %s, %s, %s,\n\t\t%d, %d, %d, COR_FK_%s, COR_FS_%s, %d, %d }," % (
+        prefix(name), mask, tables.field_name(name), offset, omit_at, elem, words, sub, info_place,
+        len(name), kind, shape, number, keep))
+
+
+def field_row(tables, t, f, path, embedded):
     s = f.scalar()
     elem = "0" if f.shape == "ONE" else "sizeof(*((%s *)0)->%s.p)" % (t.c, path)
-    sub = "&cor_type_%s" % f.type.c if f.type else "NULL"
-    number = 0 if embedded else f.number
-    return ("\t{ %#x, %s, %d, COR_FK_%s, COR_FS_%s, %d, %s,\n\t\toffsetof(%s, %s), %s,\n"
-            "\t\t%s, %s, %s }," % (
-                prefix(f.name), padded_name(f.name), len(f.name), s[0] if s else "MESSAGE", f.shape,
-                number, flags(t, f, embedded), t.c, path, elem, omit(t, f, path), sub, info(f)))
+    return row(tables, f.name, s[0] if s else "MESSAGE", f.shape, 0 if embedded else f.number,
+               flags(t, f, embedded), "offsetof(%s, %s)" % (t.c, path), elem, omit(t, f, path),
+               f.type.index if f.type else 0, tables.info(f))
 
 
 def prefix(name):
@@ -363,7 +395,19 @@ def hash_slots(names):
 
 def byte_array(name, values):
     rows = [", ".join(map(str, values[i:i + 20])) for i in range(0, len(values), 20)]
-    return "static const uint8_t %s[] = {\n\t%s\n};" % (name, ",\n\t".join(rows or ["0"]))
+    return ["const uint8_t %s[] = {" % name] + ["\t%s," % r for r in rows] + ["};"]
+
+
+def text_array(name, values):
+    """As string literals; an escape may not run into a digit that follows it."""
+    out, line = ["const char %s[] __attribute__((aligned(16))) =" % name], ""
+    for i, b in enumerate(values):
+        c = chr(b)
+        line += "\\%03o" % b if b < 32 or b > 126 or c in '"\\?' else c
+        if len(line) > 90 or i + 1 == len(values):
+            out.append('\t"%s"' % line)
+            line = ""
+    return out + ["\t;"]
 
 
 def is_object(t):
@@ -371,16 +415,15 @@ def is_object(t):
     return t.kind and meta and meta.type and meta.type.full == "meta.v1.ObjectMeta"
 
 
-def type_table(t):
+def type_rows(tables, t):
+    """Adds a type and its fields to the tables."""
     rows, json_names, numbers = [], [], {}
     if t.kind:
         for name in ("kind", "apiVersion"):
             json_names.append((len(rows), name))
-            at = "offsetof(%s, %s.n)" % (t.c, name)
-            rows.append("\t{ %#x, %s, %d, COR_FK_STRING, COR_FS_ONE, 0, COR_FF_TYPEMETA,\n"
-                        "\t\toffsetof(%s, %s), 0, COR_OMIT_AT(%s), 0, COR_OMIT_MASK(%s, sizeof(size_t)),"
-                        "\n\t\tNULL, &no_info }," % (
-                            prefix(name), padded_name(name), len(name), t.c, name, at, at))
+            omitted = omit_bytes("offsetof(%s, %s.n)" % (t.c, name), "sizeof(size_t)")
+            rows.append(row(tables, name, "STRING", "ONE", 0, "COR_FF_TYPEMETA",
+                            "offsetof(%s, %s)" % (t.c, name), "0", omitted, 0, tables.info(None)))
     for f, path, embedded in flat_fields(t):
         if not f.inline:
             json_names.append((len(rows), f.name))
@@ -388,48 +431,34 @@ def type_table(t):
             if f.number in numbers:
                 raise SchemaError("%s: number %d twice" % (t.full, f.number))
             numbers[f.number] = len(rows)
-        rows.append(field_row(t, f, path, embedded))
+        rows.append(field_row(tables, t, f, path, embedded))
     if len({n for _, n in json_names}) != len(json_names) or len(rows) > 64:
         raise SchemaError("%s: a name twice, or too many fields" % t.full)
     slots, shift, mul = hash_slots(json_names)
     top = max(numbers, default=0)
     if top > 255:
         raise SchemaError("%s: number above 255" % t.full)
-    out = []
-    if rows:
-        out += ["static const struct cor_field f_%s[] = {" % t.c] + rows + ["};"]
-    out.append(byte_array("s_" + t.c, slots))
-    out.append(byte_array("n_" + t.c, [numbers.get(i, 255) for i in range(top + 1)]))
-    out.append(byte_array("o_" + t.c, [numbers[n] for n in sorted(numbers)]))
     tf = ["KIND"] * t.kind + ["OBJECT"] * bool(is_object(t)) + \
         ["LIST"] * bool(t.kind and t.name.endswith("List") and t.field("items")) + \
         ["MAP_ATOMIC"] * (t.attrs.get("map") == "atomic")
-    kind = t.name if t.kind else ""
     p = t.package
-    out += ["const struct cor_type cor_type_%s = {" % t.c,
-            "\t.name = %s, .proto = %s, .size = sizeof(%s)," % (
-                cstr(t.full), cstr(p.proto + "." + t.name), t.c),
-            "\t.flags = %s," % (" | ".join("COR_TF_" + x for x in tf) or "0"),
-            "\t.fields = %s, .slots = s_%s, .numbers = n_%s, .proto_order = o_%s," % (
-                "f_" + t.c if rows else "NULL", t.c, t.c, t.c),
-            "\t.nfields = %d, .slot_mask = %d, .slot_shift = %d, .max_number = %d, .nproto = %d," % (
-                len(rows), len(slots) - 1, shift, top, len(numbers)),
-            "\t.union_kind = COR_UNION_%s, .slot_mul = %#x," % (
-                t.attrs.get("union", "none").upper(), mul),
-            "\t.group = %s, .version = %s, .kind = %s, .description = %s," % (
-                cstr(p.group), cstr(p.version), cstr(kind), cstr(t.description)), "};", ""]
-    return out
-
-
-def tables(package):
-    out = ["// Generated from schema/%s.api by schema/gen.py." % package.c,
-           '#include "gen/%s.h"' % package.c, "",
-           'static const struct cor_field_info no_info = { .description = "" };', ""]
-    for t in package.types:
-        out += type_table(t)
-    if "&no_info" not in "\n".join(out):
-        out = [line for line in out if "no_info = " not in line]
-    return "\n".join(out)
+    by_number = tables.slots.add(bytes(numbers.get(i, 255) for i in range(top + 1)))
+    order = tables.slots.add(bytes(numbers[n] for n in sorted(numbers)))
+    tables.types += [
+        "\t[%d] = { /* %s */" % (t.index, t.full),
+        "\t\t.slot_mul = %#x, .size = sizeof(%s), .fields = %d," % (mul, t.c, tables.nfields),
+        "\t\t.slots = %d, .numbers = %d, .proto_order = %d," % (
+            tables.slots.add(bytes(slots)), by_number, order),
+        "\t\t.nfields = %d, .slot_mask = %d, .slot_shift = %d, .max_number = %d, .nproto = %d," % (
+            len(rows), len(slots) - 1, shift, top, len(numbers)),
+        "\t\t.union_kind = COR_UNION_%s, .flags = %s," % (
+            t.attrs.get("union", "none").upper(), " | ".join("COR_TF_" + x for x in tf) or "0"),
+        "\t\t.name = %d, .proto = %d, .group = %d, .version = %d, .kind = %d, .description = %d," % (
+            tables.text(t.full), tables.text(p.proto + "." + t.name), tables.text(p.group),
+            tables.text(p.version), tables.text(t.name if t.kind else ""), tables.text(t.description)),
+        "\t},"]
+    tables.fields += rows
+    tables.nfields += len(rows)
 
 
 def ordered_resources(schema):
@@ -513,14 +542,20 @@ def write_common(schema, out_dir):
         ["// Generated by schema/gen.py: the index of each resource in cor_resources.",
          "#pragma once", "", "enum cor_res {", "\tCOR_RES_INVALID = -1,"] +
         ["\t%s," % r.id for r in res] + ["\tCOR_RES_MAX,", "};"]) + "\n")
-    types = sorted(schema.types.values(), key=lambda t: t.full.encode())
+    types, tables = schema.sorted_types(), Tables()
+    for t in types:
+        type_rows(tables, t)
     kinds = sorted((i for i, t in enumerate(types) if t.kind), key=lambda i: types[i].name.encode())
     write(os.path.join(out_dir, "tables.c"), "\n".join(
         ["// Generated by schema/gen.py: all types and all resources.",
          '#include "gen/types.h"', '#include "gen/resources.h"', "",
-         "const struct cor_type *const cor_types[] = {"] +
-        ["\t&cor_type_%s," % t.c for t in types] +
-        ["};", "const size_t cor_types_n = %d;" % len(types), ""] +
+         "const struct cor_type cor_types[] = {"] + tables.types +
+        ["};", "const size_t cor_types_n = %d;" % len(types), "",
+         "const struct cor_field cor_fields[] = {"] + tables.fields +
+        ["};", "", "const struct cor_field_info cor_field_infos[] = {"] + tables.infos + ["};", ""] +
+        byte_array("cor_type_bytes", tables.slots.bytes) +
+        text_array("cor_texts", tables.texts.bytes) +
+        text_array("cor_field_names", tables.names.bytes) +
         index_array("cor_types_by_kind", kinds) +
         ["const size_t cor_types_by_kind_n = %d;" % len(kinds), "",
          "const struct cor_resource cor_resources[] = {"] +
@@ -542,7 +577,6 @@ def main():
         schema.link()
         for p in schema.packages:
             write(os.path.join(a.out, p.c + ".h"), header(p))
-            write(os.path.join(a.out, p.c + ".c"), tables(p))
         write_common(schema, a.out)
     except SchemaError as e:
         sys.exit("schema: %s" % e)

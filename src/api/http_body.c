@@ -17,14 +17,14 @@ static int check_typemeta(const struct cor_type *t, struct cor_str version, stru
 	struct cor_err *err) {
 	char want[COR_RES_TEXT_MAX];
 	(void)cor_type_api_version(t, want, sizeof(want));
-	bool meta = strcmp(t->group, "meta.k8s.io") == 0 || t == &cor_type_meta_v1_DeleteOptions;
+	bool meta = strcmp(cor_text(t->group), "meta.k8s.io") == 0 || t == &cor_type_meta_v1_DeleteOptions;
 	if (version.n && !meta && !cor_str_eq_c(version, want))
 		return cor_fail_status(err, COR_REASON_BAD_REQUEST, "the API version in the data (%.*s) does "
 			"not match the expected API version (%s)", COR_STR_ARG(version), want);
-	if (kind.n && !cor_str_eq_c(kind, t->kind))
+	if (kind.n && !cor_str_eq_c(kind, cor_text(t->kind)))
 		return cor_fail_status(err, COR_REASON_BAD_REQUEST, "%.*s in version \"%s\" cannot be "
 			"handled as a %s: converting %.*s to %s: unknown conversion", COR_STR_ARG(kind),
-			t->version, t->kind, COR_STR_ARG(kind), t->kind);
+			cor_text(t->version), cor_text(t->kind), COR_STR_ARG(kind), cor_text(t->kind));
 	return 0;
 }
 
@@ -33,7 +33,7 @@ static int undecodable(const struct cor_type *t, struct cor_str kind, struct cor
 	if (why.code == COR_E_LIMIT)
 		return cor_fail_status(err, COR_REASON_REQUEST_ENTITY_TOO_LARGE, "%s", why.message);
 	return cor_fail_status(err, COR_REASON_BAD_REQUEST, "%.*s in version \"%s\" cannot be handled as "
-		"a %s: %s", COR_STR_ARG(kind.n ? kind : cor_str_c(t->kind)), t->version, t->kind,
+		"a %s: %s", COR_STR_ARG(kind.n ? kind : cor_str_c(cor_text(t->kind))), cor_text(t->version), cor_text(t->kind),
 		why.message);
 }
 
@@ -50,7 +50,7 @@ static int unrecognized(const struct cor_type *t, struct cor_str body, struct co
 	}
 	struct cor_err why = *err;
 	return cor_fail_status(err, COR_REASON_BAD_REQUEST, "the object provided is unrecognized (must be "
-		"of type %s): %s (%s ...)", t->kind, why.message, prefix);
+		"of type %s): %s (%s ...)", cor_text(t->kind), why.message, prefix);
 }
 
 static int decode_json(const struct cor_type *t, struct cor_str text, struct cor_decode *d,

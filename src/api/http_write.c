@@ -160,10 +160,10 @@ static void report_strict(struct api_req *q, const struct cor_strlist *found) {
 	const struct cor_type *t = q->sub ? q->sub->type : q->res->type;
 	struct cor_err err;
 	(void)!cor_fail_status(&err, COR_REASON_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a "
-		"%s: strict decoding error: %.*s", t->kind, t->version, t->kind, (int)all.n, all.p);
+		"%s: strict decoding error: %.*s", cor_text(t->kind), cor_text(t->version), cor_text(t->kind), (int)all.n, all.p);
 	api_fail_with(q, &(struct api_failure){
 		.err = &err, .message = cor_arena_printf(q->arena, "%s in version \"%s\" cannot be handled as "
-			"a %s: strict decoding error: %.*s", t->kind, t->version, t->kind, (int)all.n, all.p),
+			"a %s: strict decoding error: %.*s", cor_text(t->kind), cor_text(t->version), cor_text(t->kind), (int)all.n, all.p),
 	});
 }
 

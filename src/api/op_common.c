@@ -32,7 +32,7 @@ bool cor_field_equal(const struct cor_type *t, const char *json, const void *a, 
 		if (!pa || !pb)
 			return pa == pb;
 	}
-	return cor_obj_equal(f->sub, pa, pb);
+	return cor_obj_equal(cor_field_sub(f), pa, pb);
 }
 
 int cor_step_defaults(struct op_run *x) {

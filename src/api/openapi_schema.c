@@ -18,10 +18,10 @@ static const struct { const char *package, *prefix; } packages[] = {
 void cor_openapi_name(const struct cor_type *t, struct cor_buf *out) {
 	const char *prefix = "io.k8s.api.";
 	for (size_t i = 0; i < cor_countof(packages); i++)
-		if (cor_str_starts(cor_str_c(t->name), cor_str_c(packages[i].package)))
+		if (cor_str_starts(cor_str_c(cor_text(t->name)), cor_str_c(packages[i].package)))
 			prefix = packages[i].prefix;
 	cor_buf_c(out, prefix);
-	cor_buf_c(out, t->name);
+	cor_buf_c(out, cor_text(t->name));
 }
 
 static const char *ref_base(enum cor_openapi v) {
@@ -43,17 +43,19 @@ struct reach {
 };
 
 static void visit(struct reach *r, const struct cor_type *t) {
-	if (!t || cor_map_get(&r->seen, cor_str_c(t->name)))
+	if (cor_map_get(&r->seen, cor_str_c(cor_text(t->name))))
 		return;
-	(void)cor_map_put(&r->seen, cor_str_c(t->name), (void *)(uintptr_t)t);
+	(void)cor_map_put(&r->seen, cor_str_c(cor_text(t->name)), (void *)(uintptr_t)t);
 	r->p[r->n++] = t;
 }
 
 static void walk(struct reach *r) {
 	for (size_t i = 0; i < r->n; i++)
-		for (size_t j = 0; j < r->p[i]->nfields; j++)
-			if (!(r->p[i]->fields[j].flags & COR_FF_INLINE))
-				visit(r, r->p[i]->fields[j].sub);
+		for (size_t j = 0; j < r->p[i]->nfields; j++) {
+			const struct cor_field *f = &cor_type_fields(r->p[i])[j];
+			if (!(f->flags & COR_FF_INLINE) && f->kind == COR_FK_MESSAGE)
+				visit(r, cor_field_sub(f));
+		}
 }
 
 /* ---- values ---- */
@@ -92,7 +94,7 @@ static void write_value(enum cor_openapi v, const struct cor_field *f, struct co
 		[COR_FK_STRINGS] = { "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", NULL },
 	};
 	if (f->kind == COR_FK_MESSAGE)
-		cor_openapi_ref(v, f->sub, out);
+		cor_openapi_ref(v, cor_field_sub(f), out);
 	else if (kinds[f->kind].ref)
 		cor_buf_printf(out, "{\"$ref\":\"%s%s\"}", ref_base(v), kinds[f->kind].ref);
 	else
@@ -105,19 +107,23 @@ static void reopen(struct cor_buf *out) {
 	cor_buf_byte(out, ',');
 }
 
+static void write_texts(const char *member, cor_text_at list, struct cor_buf *out) {
+	cor_buf_printf(out, "\"%s\":[", member);
+	for (const char *p = cor_text(list); *p; p = cor_text_next(p))
+		cor_buf_printf(out, "%s\"%s\"", p == cor_text(list) ? "" : ",", p);
+	cor_buf_c(out, "]}");
+}
+
 static void write_extensions(const struct cor_field *f, struct cor_buf *out) {
 	static const char *const list_types[] = { "atomic", "set", "map" };
-	const struct cor_field_info *i = f->info;
+	const struct cor_field_info *i = cor_field_info(f);
 	if (f->shape == COR_FS_LIST && (i->list_type != COR_LT_ATOMIC || i->keys)) {
 		reopen(out);
 		cor_buf_printf(out, "\"x-kubernetes-list-type\":\"%s\"}", list_types[i->list_type]);
 	}
 	if (i->keys) {
 		reopen(out);
-		cor_buf_c(out, "\"x-kubernetes-list-map-keys\":[");
-		for (size_t k = 0; i->keys[k]; k++)
-			cor_buf_printf(out, "%s\"%s\"", k ? "," : "", i->keys[k]);
-		cor_buf_c(out, "]}");
+		write_texts("x-kubernetes-list-map-keys", i->keys, out);
 	}
 	bool merge = f->flags & COR_FF_PATCH_MERGE, retain = f->flags & COR_FF_PATCH_RETAIN_KEYS;
 	if (merge || retain) {
@@ -127,12 +133,13 @@ static void write_extensions(const struct cor_field *f, struct cor_buf *out) {
 	}
 	if (i->merge_key) {
 		reopen(out);
-		cor_buf_printf(out, "\"x-kubernetes-patch-merge-key\":\"%s\"}", i->merge_key);
+		cor_buf_printf(out, "\"x-kubernetes-patch-merge-key\":\"%s\"}", cor_text(i->merge_key));
 	}
 }
 
 static void write_field(enum cor_openapi v, const struct cor_field *f, struct cor_buf *out) {
-	bool described = *f->info->description != '\0';
+	const struct cor_field_info *i = cor_field_info(f);
+	bool described = i->description != 0;
 	bool plain = f->shape == COR_FS_ONE;
 	/* In v3 a reference stands alone, so what is said beside it goes around it. */
 	size_t from = out->n;
@@ -156,15 +163,12 @@ static void write_field(enum cor_openapi v, const struct cor_field *f, struct co
 	if (described && !out->failed) {
 		reopen(out);
 		cor_buf_c(out, "\"description\":");
-		cor_json_write_str(out, cor_str_c(f->info->description));
+		cor_json_write_str(out, cor_str_c(cor_text(i->description)));
 		cor_buf_byte(out, '}');
 	}
-	if (plain && f->info->enums) {
+	if (plain && i->enums) {
 		reopen(out);
-		cor_buf_c(out, "\"enum\":[");
-		for (size_t k = 0; f->info->enums[k]; k++)
-			cor_buf_printf(out, "%s\"%s\"", k ? "," : "", f->info->enums[k]);
-		cor_buf_c(out, "]}");
+		write_texts("enum", i->enums, out);
 	}
 	write_extensions(f, out);
 }
@@ -172,37 +176,37 @@ static void write_field(enum cor_openapi v, const struct cor_field *f, struct co
 /* ---- types ---- */
 
 static void write_gvk(const struct cor_type *t, struct cor_buf *out) {
-	if (!*t->kind)
+	if (!t->kind)
 		return;
-	const char *group = strcmp(t->group, "meta.k8s.io") == 0 ? "" : t->group;
+	const char *group = strcmp(cor_text(t->group), "meta.k8s.io") == 0 ? "" : cor_text(t->group);
 	cor_buf_printf(out, ",\"x-kubernetes-group-version-kind\":[{\"group\":\"%s\",\"kind\":\"%s\","
-		"\"version\":\"%s\"}]", group, t->kind, t->version);
+		"\"version\":\"%s\"}]", group, cor_text(t->kind), cor_text(t->version));
 }
 
 static void write_type(enum cor_openapi v, const struct cor_type *t, struct cor_buf *out) {
 	bool first = true, required = false;
 	cor_buf_c(out, "{\"description\":");
-	cor_json_write_str(out, cor_str_c(t->description));
+	cor_json_write_str(out, cor_str_c(cor_text(t->description)));
 	if (t->union_kind != COR_UNION_NONE) {
 		cor_buf_byte(out, '}');         /* one thing or another: anything goes */
 		return;
 	}
 	cor_buf_c(out, ",\"type\":\"object\"");
 	for (size_t i = 0; i < t->nfields; i++) {
-		const struct cor_field *f = &t->fields[i];
+		const struct cor_field *f = &cor_type_fields(t)[i];
 		if (f->flags & COR_FF_INLINE)
 			continue;
-		cor_buf_printf(out, "%s\"%s\":", first ? ",\"properties\":{" : ",", f->json);
+		cor_buf_printf(out, "%s\"%s\":", first ? ",\"properties\":{" : ",", cor_field_json(f));
 		write_field(v, f, out);
 		first = false;
 	}
 	if (!first)
 		cor_buf_byte(out, '}');
 	for (size_t i = 0; i < t->nfields; i++) {
-		const struct cor_field *f = &t->fields[i];
+		const struct cor_field *f = &cor_type_fields(t)[i];
 		if (!(f->flags & COR_FF_REQUIRED) || (f->flags & COR_FF_INLINE))
 			continue;
-		cor_buf_printf(out, "%s\"%s\"", required ? "," : ",\"required\":[", f->json);
+		cor_buf_printf(out, "%s\"%s\"", required ? "," : ",\"required\":[", cor_field_json(f));
 		required = true;
 	}
 	if (required)
@@ -222,12 +226,12 @@ void cor_openapi_schemas(enum cor_openapi v, const struct cor_type *const *roots
 			v == COR_OPENAPI_V2 ? values[i].v2 : values[i].v3);
 	/* In the order of their names, so that a hash says whether anything changed. */
 	for (size_t i = 0; i < cor_types_n; i++) {
-		if (!cor_map_get(&r.seen, cor_str_c(cor_types[i]->name)))
+		if (!cor_map_get(&r.seen, cor_str_c(cor_text(cor_types[i].name))))
 			continue;
 		cor_buf_c(out, ",\"");
-		cor_openapi_name(cor_types[i], out);
+		cor_openapi_name(&cor_types[i], out);
 		cor_buf_c(out, "\":");
-		write_type(v, cor_types[i], out);
+		write_type(v, &cor_types[i], out);
 	}
 	cor_map_fini(&r.seen);
 	free(r.p);

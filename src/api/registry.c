@@ -33,7 +33,7 @@ void cor_obj_set_typemeta(const struct cor_type *t, void *obj, struct cor_arena 
 	const struct cor_field *kind = cor_type_field(t, COR_STR("kind"));
 	const struct cor_field *version = cor_type_field(t, COR_STR("apiVersion"));
 	cor_assert(kind && version && (kind->flags & COR_FF_TYPEMETA));
-	*(struct cor_str *)((char *)obj + kind->offset) = cor_str_c(t->kind);
+	*(struct cor_str *)((char *)obj + kind->offset) = cor_str_c(cor_text(t->kind));
 	char text[COR_RES_TEXT_MAX];
 	size_t n = cor_type_api_version(t, text, sizeof(text));
 	*(struct cor_str *)((char *)obj + version->offset) = n == 2 && *text == 'v' && text[1] == '1'

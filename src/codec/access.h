@@ -44,7 +44,7 @@ static inline size_t cor_kind_size(const struct cor_field *f) {
 	case COR_FK_MICROTIME: return sizeof(cor_time);
 	case COR_FK_INTSTR: return sizeof(struct cor_intstr);
 	case COR_FK_STRINGS: return sizeof(struct cor_strlist);
-	case COR_FK_MESSAGE: return f->sub->size;
+	case COR_FK_MESSAGE: return cor_field_sub(f)->size;
 	default: return sizeof(struct cor_str);
 	}
 }

@@ -226,7 +226,7 @@ static bool read_value(struct cor_json_reader *r, const struct cor_field *f, voi
 			return bad_field_type(r, f, true);
 		return cor_json_read_str(r, (struct cor_str *)at);
 	case COR_FK_MESSAGE:
-		return read_message(r, f->sub, at);
+		return read_message(r, cor_field_sub(f), at);
 	case COR_FK_INT32:
 		ok = read_int(r, f, INT32_MIN, INT32_MAX, &v);
 		if (ok)
@@ -396,7 +396,7 @@ static bool read_field(struct cor_json_reader *r, const struct cor_field *f, voi
 		at = *box;
 	}
 	if (f->kind == COR_FK_MESSAGE)
-		return read_message(r, f->sub, at);
+		return read_message(r, cor_field_sub(f), at);
 	if (!read_value(r, f, at))
 		return false;
 	if (f->kind == COR_FK_STRING)
@@ -408,7 +408,7 @@ static bool read_field(struct cor_json_reader *r, const struct cor_field *f, voi
 __attribute__((noinline))
 static bool read_union(struct cor_json_reader *r, const struct cor_type *t, void *obj) {
 	const struct cor_field *schema = cor_type_field(t, COR_STR("schema"));
-	const struct cor_field *other = &t->fields[schema == &t->fields[0] ? 1 : 0];
+	const struct cor_field *other = &cor_type_fields(t)[schema == cor_type_fields(t) ? 1 : 0];
 	void *at = cor_field_at(other, obj);
 	if (*r->p == '{') {
 		if (t->union_kind == COR_UNION_BOOL)
@@ -440,12 +440,13 @@ static inline const struct cor_field *match_name(const struct cor_type *t, const
 	memcpy(&v, p, 8);
 	v = le64toh(v);
 	prefix = n < 8 ? v & (~(uint64_t)0 >> (64 - 8 * n)) : v;
+	const uint8_t *slots = cor_type_bytes + t->slots;
 	for (size_t h = (prefix * t->slot_mul) >> t->slot_shift;; h = (h + 1) & t->slot_mask) {
-		uint8_t i = t->slots[h];
+		uint8_t i = slots[h];
 		if (i == COR_NO_FIELD)
 			return NULL;
-		const struct cor_field *f = &t->fields[i];
-		if (f->prefix == prefix && f->json_n == n && same_rest(p, f->json, n))
+		const struct cor_field *f = &cor_type_fields(t)[i];
+		if (f->prefix == prefix && f->json_n == n && same_rest(p, cor_field_json(f), n))
 			return f;
 	}
 }
@@ -458,7 +459,7 @@ static bool read_unknown(struct cor_json_reader *r, struct cor_str key) {
 
 __attribute__((cold, noinline))
 static bool bad_message(struct cor_json_reader *r, const struct cor_type *t) {
-	struct cor_field f = { .kind = COR_FK_MESSAGE, .sub = t };
+	struct cor_field f = { .kind = COR_FK_MESSAGE, .sub = (uint16_t)(t - cor_types) };
 	return bad_field_type(r, &f, true);
 }
 
@@ -515,7 +516,7 @@ static bool read_message(struct cor_json_reader *r, const struct cor_type *t, vo
 				continue;
 			}
 		}
-		uint64_t bit = (uint64_t)1 << (f - t->fields);
+		uint64_t bit = (uint64_t)1 << (f - cor_type_fields(t));
 		if (__builtin_expect((seen & bit) != 0, 0))
 			cor_json_note(r, "duplicate field", step.name);
 		seen |= bit;
@@ -583,7 +584,7 @@ static int bad_typemeta(const struct cor_json_reader *r) {
 int cor_json_typemeta(struct cor_str json, struct cor_arena *a, struct cor_str *ret_api_version,
 		struct cor_str *ret_kind, struct cor_err *err) {
 	/* upstream's struct for this has no name */
-	static const struct cor_type anonymous = { .name = "" };
+	static const struct cor_type anonymous = { 0 };
 	struct cor_json_reader r = { .p = json.p, .end = json.p + json.n, .start = json.p,
 		.arena = a, .err = err };
 	struct cor_json_step step = { .owner = &anonymous };

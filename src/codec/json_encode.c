@@ -279,7 +279,7 @@ static void put_value(struct writer *w, const struct cor_field *f, const void *a
 		put_str(w, *s);
 		return;
 	case COR_FK_MESSAGE:
-		put_message(w, f->sub, at);
+		put_message(w, cor_field_sub(f), at);
 		return;
 	case COR_FK_INT32:
 		put_int(w, *(const int32_t *)at);
@@ -381,7 +381,7 @@ static inline bool is_empty(const struct cor_field *f, const void *at) {
 	case COR_FK_STRINGS:
 		return ((const struct cor_any_list *)at)->n == 0;
 	case COR_FK_MESSAGE:
-		return cor_is_zero(at, f->sub->size);
+		return cor_is_zero(at, cor_field_sub(f)->size);
 	case COR_FK_MAX:
 		break;
 	}
@@ -396,8 +396,9 @@ static inline void put_name(struct writer *w, const struct cor_field *f, bool *f
 	w->p += !*first;
 	*first = false;
 	/* the quote in front comes with the name, see type.h */
+	const char *quoted = cor_field_json(f) - 1;
 	for (size_t i = 0; i < n; i += 16)
-		memcpy(w->p + i, f->json - 1 + i, 16);
+		memcpy(w->p + i, quoted + i, 16);
 	memcpy(w->p + n, "\":", 2);
 	w->p += n + 2;
 }
@@ -457,10 +458,10 @@ static void put_field(struct writer *w, const struct cor_field *f, const void *a
 
 static void put_union(struct writer *w, const struct cor_type *t, const void *obj) {
 	const struct cor_field *schema = cor_type_field(t, COR_STR("schema"));
-	const struct cor_field *other = &t->fields[schema == &t->fields[0] ? 1 : 0];
+	const struct cor_field *other = &cor_type_fields(t)[schema == cor_type_fields(t) ? 1 : 0];
 	const void *at = *(const cor_any_ptr *)cor_field_at(schema, obj);
 	if (at)
-		put_message(w, schema->sub, at);
+		put_message(w, cor_field_sub(schema), at);
 	else if (other->shape == COR_FS_LIST && ((const struct cor_any_list *)
 			cor_field_at(other, obj))->p)
 		put_list(w, other, cor_field_at(other, obj));
@@ -482,8 +483,8 @@ static void put_metadata(struct writer *w, const struct cor_type *t, const void 
 	put_byte(w, '{');
 	w->rv_at = 0;
 	for (size_t i = 0; i < t->nfields; i++) {
-		const struct cor_field *f = &t->fields[i];
-		if (f->json_n == 15 && memcmp(f->json, "resourceVersion", 15) == 0) {
+		const struct cor_field *f = &cor_type_fields(t)[i];
+		if (f->json_n == 15 && memcmp(cor_field_json(f), "resourceVersion", 15) == 0) {
 			found = true;
 			continue;
 		}
@@ -506,16 +507,16 @@ static void put_message(struct writer *w, const struct cor_type *t, const void *
 	}
 	put_byte(w, '{');
 	for (size_t i = 0; i < t->nfields; i++) {
-		const struct cor_field *f = &t->fields[i];
+		const struct cor_field *f = &cor_type_fields(t)[i];
 		if (is_omitted(f, obj))
 			continue;
 		const void *at = cor_field_at(f, obj);
 		if (__builtin_expect(w->unversioned, 0) && f->kind == COR_FK_MESSAGE &&
-				f->json_n == 8 && memcmp(f->json, "metadata", 8) == 0) {
+				f->json_n == 8 && memcmp(cor_field_json(f), "metadata", 8) == 0) {
 			/* only that of the object itself, not of templates in it */
 			w->unversioned = false;
 			put_name(w, f, &first);
-			put_metadata(w, f->sub, at);
+			put_metadata(w, cor_field_sub(f), at);
 			continue;
 		}
 		put_field(w, f, at, &first);

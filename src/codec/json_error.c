@@ -114,10 +114,10 @@ bool cor_json_bad_type(struct cor_json_reader *r, const char *at, const char *ty
 	} else {
 		struct cor_buf b = { .limit = 4096 };
 		put_go_path(r->path, &b);
-		const char *dot = strrchr(s->owner->name, '.');
+		const char *owner = cor_text(s->owner->name), *dot = strrchr(owner, '.');
 		r->code = cor_fail(r->err, COR_E_PARSE,
 			"json: cannot unmarshal %s into Go struct field %s%.*s of type %s", value,
-			dot ? dot + 1 : s->owner->name, (int)b.n, b.p ? b.p : "", type);
+			dot ? dot + 1 : owner, (int)b.n, b.p ? b.p : "", type);
 		cor_buf_fini(&b);
 	}
 	return fail_at(r, at, COR_E_PARSE);
@@ -161,7 +161,7 @@ void cor_json_go_type(const struct cor_field *f, bool element, char *out, size_t
 		prefix = "[]";
 	else if (!element && f->shape == COR_FS_MAP)
 		prefix = "map[string]";
-	const char *name = f->kind == COR_FK_MESSAGE ? f->sub->name : names[f->kind];
+	const char *name = f->kind == COR_FK_MESSAGE ? cor_text(cor_field_sub(f)->name) : names[f->kind];
 	if (f->kind == COR_FK_MESSAGE) {
 		/* core.v1.Pod is v1.Pod in Go */
 		const char *dot = strchr(name, '.');

@@ -40,7 +40,7 @@ static bool copy_value(const struct cor_field *f, void *at, struct cor_arena *a)
 	case COR_FK_INTSTR:
 		return copy_text(&((struct cor_intstr *)at)->s, a);
 	case COR_FK_MESSAGE:
-		return copy_message(f->sub, at, a);
+		return copy_message(cor_field_sub(f), at, a);
 	case COR_FK_STRINGS:
 		if (!copy_array(l, sizeof(struct cor_str), a))
 			return false;
@@ -83,7 +83,7 @@ static bool copy_field(const struct cor_field *f, void *at, struct cor_arena *a)
 
 static bool copy_message(const struct cor_type *t, void *obj, struct cor_arena *a) {
 	for (size_t i = 0; i < t->nfields; i++) {
-		const struct cor_field *f = &t->fields[i];
+		const struct cor_field *f = &cor_type_fields(t)[i];
 		/* an inlined message is copied through its fields, which follow */
 		if (!(f->flags & COR_FF_INLINE) && !copy_field(f, cor_field_at(f, obj), a))
 			return false;
@@ -146,7 +146,7 @@ static bool equal_value(const struct cor_field *f, const void *a, const void *b)
 	case COR_FK_STRINGS:
 		return equal_strings(a, b);
 	case COR_FK_MESSAGE:
-		return cor_obj_equal(f->sub, a, b);
+		return cor_obj_equal(cor_field_sub(f), a, b);
 	case COR_FK_MAX:
 		break;
 	}
@@ -185,7 +185,7 @@ bool cor_obj_equal(const struct cor_type *t, const void *a, const void *b) {
 	if (a == b)
 		return true;
 	for (size_t i = 0; i < t->nfields; i++) {
-		const struct cor_field *f = &t->fields[i];
+		const struct cor_field *f = &cor_type_fields(t)[i];
 		if (!(f->flags & COR_FF_INLINE) &&
 				!equal_field(f, cor_field_at(f, a), cor_field_at(f, b)))
 			return false;
@@ -194,7 +194,7 @@ bool cor_obj_equal(const struct cor_type *t, const void *a, const void *b) {
 }
 
 static int set_default(const struct cor_field *f, void *at, struct cor_arena *a) {
-	struct cor_str text = cor_str_c(f->info->default_json);
+	struct cor_str text = cor_str_c(cor_text(cor_field_info(f)->default_json));
 	bool boxed = (f->flags & COR_FF_POINTER) && cor_kind_boxed(f->kind);
 	int64_t v = 0;
 	if (boxed) {
@@ -219,27 +219,27 @@ static int set_default(const struct cor_field *f, void *at, struct cor_arena *a)
 }
 
 static int default_field(const struct cor_field *f, void *at, struct cor_arena *a) {
-	if (f->shape == COR_FS_ONE && f->info->default_json)
+	if (f->shape == COR_FS_ONE && cor_field_info(f)->default_json)
 		return set_default(f, at, a);
 	if (f->kind != COR_FK_MESSAGE)
 		return 0;
 	if (f->shape == COR_FS_ONE) {
 		if (f->flags & COR_FF_POINTER)
 			at = *(cor_any_ptr *)at;
-		return at ? cor_obj_default(f->sub, at, a) : 0;
+		return at ? cor_obj_default(cor_field_sub(f), at, a) : 0;
 	}
 	const struct cor_any_list *l = at;
 	size_t value = f->shape == COR_FS_MAP ? COR_ENTRY_VALUE : 0;
 	int r = 0;
 	for (size_t i = 0; i < l->n && r == 0; i++)
-		r = cor_obj_default(f->sub, (char *)cor_list_at(l, i, f) + value, a);
+		r = cor_obj_default(cor_field_sub(f), (char *)cor_list_at(l, i, f) + value, a);
 	return r;
 }
 
 int cor_obj_default(const struct cor_type *t, void *obj, struct cor_arena *a) {
 	int r = 0;
 	for (size_t i = 0; i < t->nfields && r == 0; i++) {
-		const struct cor_field *f = &t->fields[i];
+		const struct cor_field *f = &cor_type_fields(t)[i];
 		if (!(f->flags & COR_FF_INLINE))
 			r = default_field(f, cor_field_at(f, obj), a);
 	}
@@ -247,7 +247,9 @@ int cor_obj_default(const struct cor_type *t, void *obj, struct cor_arena *a) {
 }
 
 size_t cor_type_api_version(const struct cor_type *t, char *out, size_t size) {
-	bool core = t->group[0] == '\0' || strcmp(t->group, "meta.k8s.io") == 0;
-	int n = snprintf(out, size, "%s%s%s", core ? "" : t->group, core ? "" : "/", t->version);
+	const char *group = cor_text(t->group);
+	if (strcmp(group, "meta.k8s.io") == 0)
+		group = "";
+	int n = snprintf(out, size, "%s%s%s", group, *group ? "/" : "", cor_text(t->version));
 	return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }

@@ -24,7 +24,8 @@ static struct cor_str scalar_text(struct cor_smp *x, const struct cor_node *n) {
 }
 
 static const char *merge_key(struct cor_smp_place at) {
-	return at.field ? at.field->info->merge_key : NULL;
+	cor_text_at key = at.field ? cor_field_info(at.field)->merge_key : 0;
+	return key ? cor_text(key) : NULL;
 }
 
 /* Absent when the element lacks the merge key. key NULL: the element is its own identity. */

@@ -59,7 +59,7 @@ static struct cor_smp_place place_of(struct cor_smp_place at, struct cor_str key
 	if (!f)
 		return (struct cor_smp_place){ 0 };
 	return (struct cor_smp_place){
-		.type = f->sub,
+		.type = f->kind == COR_FK_MESSAGE ? cor_field_sub(f) : NULL,
 		.map = f->shape == COR_FS_MAP,
 		.retain = f->flags & COR_FF_PATCH_RETAIN_KEYS,
 		.field = f,

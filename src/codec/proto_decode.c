@@ -215,7 +215,7 @@ static bool read_span_value(struct reader *r, const struct cor_field *f, struct 
 		*(struct cor_str *)at = data;
 		return true;
 	case COR_FK_MESSAGE:
-		return read_nested(r, data, f->sub, at);
+		return read_nested(r, data, cor_field_sub(f), at);
 	case COR_FK_STRINGS:
 		return read_strings(r, data, at);
 	default:
@@ -366,13 +366,13 @@ static bool read_message(struct reader *r, const struct cor_type *t, void *obj) 
 		unsigned wire;
 		if (!read_tag(r, &number, &wire))
 			return false;
-		uint8_t i = number <= t->max_number ? t->numbers[number] : COR_NO_FIELD;
+		uint8_t i = number <= t->max_number ? cor_type_bytes[t->numbers + number] : COR_NO_FIELD;
 		if (i == COR_NO_FIELD) {
 			if (!skip(r, wire))
 				return false;
 			continue;
 		}
-		const struct cor_field *f = &t->fields[i];
+		const struct cor_field *f = &cor_type_fields(t)[i];
 		void *at = cor_field_at(f, obj);
 		bool ok = f->shape == COR_FS_ONE ? read_one(r, f, wire, at) :
 			f->shape == COR_FS_LIST ? read_list(r, f, wire, at) :
@@ -382,7 +382,7 @@ static bool read_message(struct reader *r, const struct cor_type *t, void *obj) 
 			return false;
 	}
 	for (size_t i = 0; unsorted && i < t->nfields; i++) {
-		const struct cor_field *f = &t->fields[i];
+		const struct cor_field *f = &cor_type_fields(t)[i];
 		struct cor_any_list *m = cor_field_at(f, obj);
 		if (f->shape == COR_FS_MAP && !(f->flags & COR_FF_EMBEDDED) &&
 				!cor_map_sort(r->arena, m, f->elem_size, NULL, NULL))
@@ -429,8 +429,8 @@ int cor_proto_decode_envelope(const struct cor_type *t, struct cor_str data, voi
 		return r;
 	/* the generator puts kind and apiVersion first */
 	if (e.kind.n)
-		*(struct cor_str *)cor_field_at(&t->fields[0], obj) = e.kind;
+		*(struct cor_str *)cor_field_at(&cor_type_fields(t)[0], obj) = e.kind;
 	if (e.api_version.n)
-		*(struct cor_str *)cor_field_at(&t->fields[1], obj) = e.api_version;
+		*(struct cor_str *)cor_field_at(&cor_type_fields(t)[1], obj) = e.api_version;
 	return 0;
 }

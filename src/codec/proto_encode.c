@@ -101,7 +101,7 @@ static void put_inside(struct cor_buf *b, const struct cor_field *f, const void 
 	cor_time d = 0;
 	switch ((enum cor_field_kind)f->kind) {
 	case COR_FK_MESSAGE:
-		put_message(b, f->sub, at);
+		put_message(b, cor_field_sub(f), at);
 		break;
 	case COR_FK_RAW:
 		if (s->n)
@@ -204,7 +204,7 @@ static void put_field(struct cor_buf *b, const struct cor_field *f, const void *
 
 static void put_message(struct cor_buf *b, const struct cor_type *t, const void *obj) {
 	for (size_t i = 0; i < t->nproto; i++) {
-		const struct cor_field *f = &t->fields[t->proto_order[i]];
+		const struct cor_field *f = &cor_type_fields(t)[cor_type_bytes[t->proto_order + i]];
 		put_field(b, f, cor_field_at(f, obj));
 	}
 }
@@ -217,12 +217,12 @@ int cor_proto_encode(const struct cor_type *t, const void *obj, struct cor_buf *
 int cor_proto_encode_envelope(const struct cor_type *t, const void *obj, struct cor_buf *out) {
 	struct cor_str kind = { NULL, 0 }, version = { NULL, 0 };
 	if (t->flags & COR_TF_KIND) {
-		kind = *(const struct cor_str *)cor_field_at(&t->fields[0], obj);
-		version = *(const struct cor_str *)cor_field_at(&t->fields[1], obj);
+		kind = *(const struct cor_str *)cor_field_at(&cor_type_fields(t)[0], obj);
+		version = *(const struct cor_str *)cor_field_at(&cor_type_fields(t)[1], obj);
 	}
 	char text[128];
 	if (!kind.n)
-		kind = cor_str_c(t->kind);
+		kind = cor_str_c(cor_text(t->kind));
 	if (!version.n)
 		version = (struct cor_str){ text, cor_type_api_version(t, text, sizeof(text)) };
 	cor_buf_str(out, COR_PROTO_PREFIX);

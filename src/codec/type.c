@@ -8,9 +8,9 @@ const struct cor_type *cor_type_by_name(struct cor_str name) {
 	size_t lo = 0, hi = cor_types_n;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
-		int c = cor_str_cmp(cor_str_c(cor_types[mid]->name), name);
+		int c = cor_str_cmp(cor_str_c(cor_text(cor_types[mid].name)), name);
 		if (c == 0)
-			return cor_types[mid];
+			return &cor_types[mid];
 		if (c < 0)
 			lo = mid + 1;
 		else
@@ -33,15 +33,15 @@ static size_t lower_bound(size_t n, struct cor_str key, const char *(*text)(size
 }
 
 static const char *nth_kind(size_t i) {
-	return cor_types[cor_types_by_kind[i]]->kind;
+	return cor_text(cor_types[cor_types_by_kind[i]].kind);
 }
 
 static const struct cor_type *find_kind(struct cor_str group, struct cor_str version,
 		struct cor_str kind) {
 	size_t i = lower_bound(cor_types_by_kind_n, kind, nth_kind);
 	for (; i < cor_types_by_kind_n && cor_str_eq_c(kind, nth_kind(i)); i++) {
-		const struct cor_type *t = cor_types[cor_types_by_kind[i]];
-		if (cor_str_eq_c(group, t->group) && cor_str_eq_c(version, t->version))
+		const struct cor_type *t = &cor_types[cor_types_by_kind[i]];
+		if (cor_str_eq_c(group, cor_text(t->group)) && cor_str_eq_c(version, cor_text(t->version)))
 			return t;
 	}
 	return NULL;
@@ -61,10 +61,11 @@ const struct cor_field *cor_type_field(const struct cor_type *t, struct cor_str 
 	uint64_t prefix = 0;
 	for (size_t i = 0; i < json_name.n && i < 8; i++)
 		prefix |= (uint64_t)(unsigned char)json_name.p[i] << (8 * i);
+	const uint8_t *slots = cor_type_bytes + t->slots;
 	size_t h = (prefix * t->slot_mul) >> t->slot_shift;
-	for (; t->slots[h] != COR_NO_FIELD; h = (h + 1) & t->slot_mask) {
-		const struct cor_field *f = &t->fields[t->slots[h]];
-		if (f->json_n == json_name.n && memcmp(f->json, json_name.p, json_name.n) == 0)
+	for (; slots[h] != COR_NO_FIELD; h = (h + 1) & t->slot_mask) {
+		const struct cor_field *f = &cor_type_fields(t)[slots[h]];
+		if (f->json_n == json_name.n && memcmp(cor_field_json(f), json_name.p, json_name.n) == 0)
 			return f;
 	}
 	return NULL;

@@ -4,7 +4,7 @@
 //   #include "gen/core_v1.h"       structs of one package (core_v1_Pod, core_v1_PodSpec, ...)
 //   #include "gen/types.h"         structs of all packages
 //   #include "gen/resources.h"     enum cor_res { COR_RES_PODS, COR_RES_STATEFULSETS, ... }
-// and the tables declared here, named cor_type_core_v1_Pod. Whoever lists codec_dep in meson
+// and the tables declared here; cor_type_core_v1_Pod is Pod's row in cor_types. Whoever lists codec_dep in meson
 // finds the headers and builds after them. The codec (codec.h) is driven by these tables alone.
 //
 // How a field is held in its struct (zeroed memory is the empty object):
@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "codec/value.h"
@@ -72,35 +73,39 @@ enum cor_field_flags {
 #endif
 #define COR_OMIT_AT(at) ((at) / 8 * 8)
 
+/* The tables hold numbers, no pointers: a pointer would be filled in when a process starts, and each
+ * process would have hundreds of kilobytes of its own that are the same in all. Text is a place in
+ * cor_texts (cor_text()), 0 = none; a list of texts ends with an empty one (cor_text_next()). */
+typedef uint32_t cor_text_at;
+
 /* What the codec does not need while it runs. */
 struct cor_field_info {
-	const char *default_json;       /* declared default as JSON, or NULL */
-	const char *const *enums;       /* allowed values, NULL-terminated, or NULL */
-	const char *const *keys;        /* of a COR_LT_MAP list, NULL-terminated, or NULL */
-	const char *merge_key;          /* strategic merge key, or NULL */
-	const char *description;        /* "" when we have none */
-	enum cor_list_type list_type;
+	cor_text_at default_json;       /* declared default as JSON */
+	cor_text_at enums;              /* list: allowed values */
+	cor_text_at keys;               /* list: of a COR_LT_MAP list */
+	cor_text_at merge_key;          /* strategic merge key */
+	cor_text_at description;
+	uint32_t list_type;             /* enum cor_list_type */
 };
 
 struct cor_field {
 	uint64_t prefix;                /* of the JSON name: its first eight bytes as a number */
-	const char *json;               /* JSON name, NUL-terminated; json[-1] is a quote, and the
-	                                   memory from there on is a multiple of 16 bytes */
+	/* JSON leaves the field out when the bytes of omit_mask in the (aligned) eight bytes at
+	 * omit_at are all zero, unless keep is set: a test without branches. Whatever is empty by
+	 * another rule has keep set. */
+	uint64_t omit_mask;
+	uint32_t json;                  /* JSON name: cor_field_json() */
+	uint16_t offset;                /* in the struct */
+	uint16_t omit_at;
+	uint16_t elem_size;             /* of a list element or a map entry {key, value} */
+	uint16_t flags;                 /* enum cor_field_flags */
+	uint16_t sub;                   /* of COR_FK_MESSAGE: cor_field_sub() */
+	uint16_t info;                  /* cor_field_info() */
 	uint8_t json_n;
 	uint8_t kind;                   /* enum cor_field_kind, of the element for lists and maps */
 	uint8_t shape;                  /* enum cor_field_shape */
 	uint8_t number;                 /* protobuf; 0 = not in protobuf */
-	uint32_t flags;                 /* enum cor_field_flags */
-	uint32_t offset;                /* in the struct */
-	uint32_t elem_size;             /* of a list element or a map entry {key, value} */
-	/* JSON leaves the field out when the bytes of omit_mask in the (aligned) eight bytes at
-	 * omit_at are all zero, unless keep is set: a test without branches. Whatever is empty by
-	 * another rule has keep set. */
-	uint32_t omit_at;
-	uint32_t keep;
-	uint64_t omit_mask;
-	const struct cor_type *sub;     /* of COR_FK_MESSAGE, else NULL */
-	const struct cor_field_info *info;      /* never NULL */
+	uint8_t keep;
 };
 
 enum cor_type_flags {
@@ -116,30 +121,58 @@ enum cor_union { COR_UNION_NONE, COR_UNION_ARRAY, COR_UNION_BOOL, COR_UNION_STRI
 #define COR_NO_FIELD 0xff
 
 struct cor_type {
-	const char *name;               /* "core.v1.Pod" */
-	const char *proto;              /* "k8s.io.api.core.v1.Pod" */
+	/* Names are found by their first eight bytes (zero-padded, the first one lowest):
+	 * prefix * slot_mul >> slot_shift is the first slot to look at, the next ones follow. */
+	uint64_t slot_mul;
 	uint32_t size;
-	uint32_t flags;                 /* enum cor_type_flags */
-	const struct cor_field *fields; /* in the order in which JSON is written */
-	const uint8_t *slots;           /* hash of JSON names -> index, COR_NO_FIELD = free */
-	const uint8_t *numbers;         /* protobuf number -> index; max_number + 1 entries */
-	const uint8_t *proto_order;     /* indices by ascending number, nproto entries */
+	uint32_t fields;                /* cor_type_fields(): in the order in which JSON is written */
+	/* Places in cor_type_bytes: */
+	uint32_t slots;                 /* hash of JSON names -> index, COR_NO_FIELD = free */
+	uint32_t numbers;               /* protobuf number -> index; max_number + 1 entries */
+	uint32_t proto_order;           /* indices by ascending number, nproto entries */
 	uint8_t nfields;                /* at most 64 */
 	uint8_t slot_mask, slot_shift;
 	uint8_t max_number;
 	uint8_t nproto;
 	uint8_t union_kind;             /* enum cor_union */
-	/* Names are found by their first eight bytes (zero-padded, the first one lowest):
-	 * prefix * slot_mul >> slot_shift is the first slot to look at, the next ones follow. */
-	uint64_t slot_mul;
-	const char *group;              /* of a kind; for meta kinds "meta.k8s.io" */
-	const char *version;
-	const char *kind;               /* "" when it is no kind */
-	const char *description;
+	uint8_t flags;                  /* enum cor_type_flags */
+	cor_text_at name;               /* "core.v1.Pod" */
+	cor_text_at proto;              /* "k8s.io.api.core.v1.Pod" */
+	cor_text_at group;              /* of a kind; for meta kinds "meta.k8s.io" */
+	cor_text_at version;
+	cor_text_at kind;               /* none when it is no kind */
+	cor_text_at description;
 };
 
-extern const struct cor_type *const cor_types[];        /* all, sorted by name */
+extern const struct cor_type cor_types[];               /* all, sorted by name */
 extern const size_t cor_types_n;
+extern const struct cor_field cor_fields[];             /* type by type */
+extern const struct cor_field_info cor_field_infos[];
+extern const uint8_t cor_type_bytes[];
+extern const char cor_texts[];
+/* JSON names of fields: each with a quote in front, and from there on a multiple of 16 bytes. */
+extern const char cor_field_names[];
+
+static inline const char *cor_text(cor_text_at at) {
+	return cor_texts + at;
+}
+static inline const char *cor_text_next(const char *p) {
+	return p + strlen(p) + 1;
+}
+static inline const struct cor_field *cor_type_fields(const struct cor_type *t) {
+	return cor_fields + t->fields;
+}
+/* NUL-terminated, json_n bytes. */
+static inline const char *cor_field_json(const struct cor_field *f) {
+	return cor_field_names + f->json;
+}
+static inline const struct cor_type *cor_field_sub(const struct cor_field *f) {
+	return cor_types + f->sub;
+}
+static inline const struct cor_field_info *cor_field_info(const struct cor_field *f) {
+	return cor_field_infos + f->info;
+}
+
 extern const uint16_t cor_types_by_kind[];              /* indices of kinds, sorted by kind */
 extern const size_t cor_types_by_kind_n;
 

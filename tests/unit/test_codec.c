@@ -73,9 +73,9 @@ static void *decode(const struct cor_type *t, struct cor_arena *a, struct cor_st
 	struct cor_err err;
 	void *obj;
 	if (cor_json_decode_new(t, json, &obj, &d, &err) < 0)
-		fail_msg("%s: %s (%s, byte %zu)", t->name, err.message, err.field, d.offset);
+		fail_msg("%s: %s (%s, byte %zu)", cor_text(t->name), err.message, err.field, d.offset);
 	if (d.errors.n)
-		fail_msg("%s: %.*s", t->name, COR_STR_ARG(d.errors.p[0]));
+		fail_msg("%s: %.*s", cor_text(t->name), COR_STR_ARG(d.errors.p[0]));
 	return obj;
 }
 
@@ -551,7 +551,7 @@ static void test_resources(void **state) {
 		COR_RES_HORIZONTALPODAUTOSCALERS);
 	for (size_t i = 0; i < cor_resources_n; i++) {
 		assert_int_equal(cor_resources[i].id, i);
-		assert_string_equal(cor_resources[i].type->kind, cor_resources[i].kind);
+		assert_string_equal(cor_text(cor_resources[i].type->kind), cor_resources[i].kind);
 		assert_ptr_equal(cor_resource_find(cor_str_c(cor_resources[i].group),
 			cor_str_c(cor_resources[i].version), cor_str_c(cor_resources[i].plural)),
 			&cor_resources[i]);
@@ -565,7 +565,7 @@ static void test_resources(void **state) {
 	assert_null(cor_resource_find(COR_STR(""), COR_STR("v1"), COR_STR("zzz")));
 	assert_null(cor_resource_find(COR_STR("apps"), COR_STR("v1"), COR_STR("pods")));
 	for (size_t i = 0; i < cor_types_n; i++)
-		assert_ptr_equal(cor_type_by_name(cor_str_c(cor_types[i]->name)), cor_types[i]);
+		assert_ptr_equal(cor_type_by_name(cor_str_c(cor_text(cor_types[i].name))), &cor_types[i]);
 }
 
 int main(void) {

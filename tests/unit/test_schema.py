@@ -48,7 +48,7 @@ def main():
             f.write(HEAD + GOOD)
         r = run(gen, d, [path])
         assert r.returncode == 0, r.stderr
-        assert r'.description = "text \"quoted\""' in open(os.path.join(d, "x_v1.c")).read()
+        assert r'text \042quoted\042\000' in open(os.path.join(d, "tables.c")).read()
         outs = [os.path.join(d, n) for n in ("one", "two")]
         files = sorted(os.path.join(schema, n) for n in os.listdir(schema) if n.endswith(".api"))
         for out in outs:

@@ -134,12 +134,13 @@ void cor_claim_validate_update(
 static void check_volume_source(struct cor_field_errors *e, const struct cor_fpath *spec,
 	const core_v1_PersistentVolumeSource *s) {
 	const struct cor_type *t = &cor_type_core_v1_PersistentVolumeSource;
+	const struct cor_field *f = cor_type_fields(t);
 	size_t n = 0;
-	for (size_t i = 0; i < t->nfields; i++) {
-		if (!*(cor_any_ptr *)cor_field_at(&t->fields[i], s))
+	for (size_t i = 0; i < t->nfields; i++, f++) {
+		if (!*(cor_any_ptr *)cor_field_at(f, s))
 			continue;
 		if (n++ > 0)
-			cor_fe_forbidden(e, COR_FIELD(spec, t->fields[i].json),
+			cor_fe_forbidden(e, COR_FIELD(spec, cor_field_json(f)),
 				"may not specify more than 1 volume type");
 	}
 	if (n == 0)
