@@ -76,6 +76,8 @@ void cor_exchange_drop(struct exchange *x) {
 	cor_undefer(&x->end);
 	cor_outq_fini(&x->outq);
 	s->bodies -= x->body_charged;
+	if (x->peer)
+		x->peer->bodies -= x->body_charged;
 	s->open_handles--;
 	if (s->n_pool >= COR_HTTP_POOL_MAX) {
 		free_exchange(x);
@@ -97,6 +99,24 @@ void cor_exchange_drop(struct exchange *x) {
 		cor_defer(s->nl, &s->end);
 }
 
+/* Whoever makes us hold most goes, so that bodies which are begun and never finished keep nobody else from
+ * writing. False: that is p itself. */
+static bool make_room(struct cor_http_server *s, const struct peer *p) {
+	struct peer *most = NULL;
+
+	for (struct cor_link *l = s->peers.next; l != &s->peers; l = l->next) {
+		struct peer *other = cor_container_of(l, struct peer, link);
+
+		if (other != p && !other->evicted && other->bodies > (most ? most->bodies : p->bodies))
+			most = other;
+	}
+	if (!most)
+		return false;
+	most->evicted = true;
+	cor_conn_close(most->conn);
+	return true;
+}
+
 int cor_exchange_body(struct exchange *x, struct cor_str data, struct cor_err *err) {
 	struct cor_http_server *s = x->server;
 	int r;
@@ -106,10 +126,11 @@ int cor_exchange_body(struct exchange *x, struct cor_str data, struct cor_err *e
 			"Request entity too large: limit is %zu", s->cfg.max_body);
 		return r;
 	}
-	if (s->bodies + data.n > COR_HTTP_BODIES_MAX)
+	if (s->bodies + data.n > COR_HTTP_BODIES_MAX && !make_room(s, x->peer))
 		return cor_fail_status(err, COR_REASON_SERVICE_UNAVAILABLE,
 			"too many request bodies at once, try again later");
 	s->bodies += data.n;
+	x->peer->bodies += data.n;
 	x->body_charged += data.n;
 	cor_buf_str(&x->body, data);
 	return 0;
@@ -138,6 +159,8 @@ void cor_exchange_gone(struct exchange *x) {
 	if (x->gone)
 		return;
 	x->gone = true;
+	if (x->peer)
+		x->peer->bodies -= x->body_charged;
 	x->peer = NULL;
 	cor_exchange_end(x);
 }

@@ -20,7 +20,6 @@ struct h2 {
 	nghttp2_session *session;
 	struct cor_link exchanges;
 	size_t n_dispatched;
-	size_t bodies;
 	struct cor_task turn;           /* takes frames out of nghttp2 */
 };
 
@@ -171,7 +170,6 @@ static size_t h2_backlog(const struct exchange *x) {
 
 static void detach(struct h2 *h, struct exchange *x) {
 	cor_list_remove(&x->link);
-	h->bodies -= x->body_charged < h->bodies ? x->body_charged : h->bodies;
 	if (!x->dispatched) {
 		cor_exchange_drop(x);
 		return;
@@ -242,18 +240,15 @@ static int on_body(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	struct h2 *h = arg;
 	struct exchange *x = stream_exchange(h, id);
 	struct cor_err err = { 0 };
-	size_t before;
 
 	(void)flags;
 	if (!x || x->too_large || x->dispatched)
 		return 0;
-	if (h->bodies + n > PEER_BODIES_MAX)
+	if (h->peer->bodies + n > PEER_BODIES_MAX)
 		return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id,
 			NGHTTP2_ENHANCE_YOUR_CALM) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
-	before = x->body_charged;
 	if (cor_exchange_body(x, (struct cor_str){ (const char *)p, n }, &err) < 0)
 		refuse(h, x, &err);
-	h->bodies += x->body_charged - before;
 	return 0;
 }
 

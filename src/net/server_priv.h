@@ -15,7 +15,7 @@ enum {
 	COR_HTTP_DEFAULT_BODY = 3 * 1024 * 1024,
 	COR_HTTP_DEFAULT_HEADER = 64 * 1024,
 	COR_HTTP_BACKLOG_HIGH = 256 * 1024,     /* no new request of a peer is begun above this */
-	COR_HTTP_BODIES_MAX = 256 * 1024 * 1024, /* all bodies that are being read */
+	COR_HTTP_BODIES_MAX = 64 * 1024 * 1024, /* all bodies that are being read */
 	COR_HTTP_POOL_MAX = 64,                 /* exchanges kept for reuse */
 };
 
@@ -69,6 +69,8 @@ struct peer {
 	const struct protocol *protocol; /* NULL until the handshake is done */
 	struct cor_timeout idle;        /* armed while nothing is under way */
 	void *impl;
+	size_t bodies;                  /* bytes of bodies that it makes us hold */
+	bool evicted;                   /* it is being closed to make room for others */
 };
 
 struct listener;

@@ -317,6 +317,32 @@ sys.stdin.read()
     neighbour_works(machine)
 
 
+def test_bodies_that_are_never_finished_keep_nobody_from_writing(machine):
+    """Whoever makes the server hold most goes first: it used to refuse everybody else's writes."""
+    child = subprocess.Popen(["nsenter", f"--net=/run/netns/{machine.name}", sys.executable, "-c", CODES + """
+held = []
+for _ in range(40):
+    s = ctx.wrap_socket(socket.create_connection((host, port), 20)); s.settimeout(20)
+    try:
+        s.sendall(b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 3000000\\r\\n\\r\\n")
+        s.sendall(b"x" * 2900000)
+    except OSError:
+        pass
+    held.append(s)
+print("ready", flush=True)
+sys.stdin.read()
+""", ADDRESS, "6443"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout.readline() == "ready\n"
+        for i in range(3):
+            assert f"configmap/held-{i} created" in apply(machine, {
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"held-{i}"}, "data": {"k": "v" * 10000}})
+    finally:
+        child.stdin.close()
+        child.wait(30)
+    assert child.returncode == 0
+
+
 QUERY = struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + b"".join(
     bytes([len(x)]) + x for x in b"kubernetes.default.svc.cluster.local".split(b".")) + b"\0\0\1\0\1"
 
