@@ -5,11 +5,12 @@
 // not answered with 2xx ends the run with the answer on stderr.
 //   bench_load --url https://HOST:PORT [--ca FILE --cert FILE --key FILE] --path PATH [--method
 //   POST]
-//              [--body FILE] [--type TYPE] [--clients N] [--requests N] [--first N]
+//              [--body FILE] [--type TYPE] [--clients N] [--requests N] [--first N] [--pid SERVER]
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/assert.h"
@@ -23,7 +24,9 @@ struct load {
 	struct cor_http_client *http;
 	const char *url, *ca, *cert, *key, *method, *path, *body_file, *type;
 	struct cor_buf body;
-	size_t clients, requests, first;
+	size_t clients, requests, first, pid;
+	uint64_t begin;
+	double cpu; /* seconds of pid at begin */
 	size_t started, finished;
 	uint64_t bytes;
 	double *us; /* of each request */
@@ -38,6 +41,22 @@ struct client {
 _Noreturn static void fail(const char *what, struct cor_str detail) {
 	(void)fprintf(stderr, "bench_load: %s: %.*s\n", what, COR_STR_ARG(detail));
 	exit(1);
+}
+
+/* Of all threads of the process, in user and kernel mode. */
+static double cpu_seconds(size_t pid) {
+	char path[40];
+	unsigned long user = 0, kernel = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%zu/stat", pid);
+	FILE *f = pid ? fopen(path, "re") : NULL;
+	if (!f)
+		return 0;
+	int n = fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+		&kernel);
+	(void)fclose(f);
+	if (n != 2)
+		fail(path, COR_STR("not understood"));
+	return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
 /* Appends s with every "%d" as number. */
@@ -74,7 +93,12 @@ static void on_done(void *arg, const struct cor_http_response *r, struct cor_str
 	(void)body;
 	if (err)
 		fail(c->load->path, cor_str_c(err->message));
-	c->load->us[c->load->finished++] = (double)(uv_hrtime() - c->since) / 1e3;
+	struct load *l = c->load;
+	l->us[l->finished++] = (double)(uv_hrtime() - c->since) / 1e3;
+	if (l->finished == l->clients) {
+		l->cpu = cpu_seconds(l->pid);
+		l->begin = uv_hrtime();
+	}
 	next(c);
 }
 
@@ -156,6 +180,7 @@ static void options(struct load *l, int argc, char **argv) {
 		{ "clients", 1, NULL, 'n' },
 		{ "requests", 1, NULL, 'r' },
 		{ "first", 1, NULL, 'f' },
+		{ "pid", 1, NULL, 'i' },
 		{ 0 },
 	};
 	for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -171,6 +196,7 @@ static void options(struct load *l, int argc, char **argv) {
 		size_t *number = o == 'n'   ? &l->clients
 				 : o == 'r' ? &l->requests
 				 : o == 'f' ? &l->first
+				 : o == 'i' ? &l->pid
 					    : NULL;
 		if (text)
 			*text = optarg;
@@ -179,8 +205,9 @@ static void options(struct load *l, int argc, char **argv) {
 		else
 			exit(2);
 	}
-	if (!l->url || !l->path || l->clients == 0 || l->requests == 0)
-		fail("wants --url and --path", COR_STR("see the head of bench_load.c"));
+	if (!l->url || !l->path || l->clients == 0 || l->requests <= l->clients)
+		fail("wants --url, --path, and more requests than clients",
+			COR_STR("see the head of bench_load.c"));
 }
 
 int main(int argc, char **argv) {
@@ -193,18 +220,19 @@ int main(int argc, char **argv) {
 	connect_to(&l);
 	l.us = cor_calloc(l.requests, sizeof(*l.us));
 	struct client *clients = cor_calloc(l.clients, sizeof(*clients));
-	uint64_t begin = uv_hrtime();
 	for (size_t i = 0; i < l.clients; i++) {
 		clients[i].load = &l;
 		next(&clients[i]);
 	}
 	while (l.finished < l.requests)
 		(void)uv_run(&l.loop, UV_RUN_ONCE);
-	double seconds = (double)(uv_hrtime() - begin) / 1e9;
-	qsort(l.us, l.requests, sizeof(*l.us), by_size);
-	(void)printf("{\"requests\":%zu,\"clients\":%zu,\"seconds\":%.6f,\"bytes\":%llu,\"p50_us\":"
-		     "%.1f,\"p99_us\":%.1f}\n",
-		l.requests, l.clients, seconds, (unsigned long long)l.bytes, l.us[l.requests / 2],
-		l.us[l.requests - 1 - l.requests / 100]);
+	double seconds = (double)(uv_hrtime() - l.begin) / 1e9, cpu = cpu_seconds(l.pid) - l.cpu;
+	size_t n = l.requests - l.clients;
+	qsort(l.us + l.clients, n, sizeof(*l.us), by_size);
+	(void)printf("{\"requests\":%zu,\"clients\":%zu,\"seconds\":%.6f,\"cpu\":%.2f,\"bytes\":%"
+		     "llu,\"p50_us\":%.1f,"
+		     "\"p99_us\":%.1f}\n",
+		n, l.clients, seconds, cpu, (unsigned long long)l.bytes, l.us[l.clients + n / 2],
+		l.us[l.requests - 1 - n / 100]);
 	return 0;
 }

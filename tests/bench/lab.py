@@ -319,10 +319,11 @@ class Lab:
     def close(self):
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def load(self, api, path, requests, clients=1, method="GET", body=None, first=0, kind="application/json"):
-        """What bench_load says."""
+    def load(self, api, path, requests, clients=1, method="GET", body=None, first=0, kind="application/json",
+             pid=0):
+        """What bench_load says. The first requests of each client are not counted."""
         argv = [self.tool("tests/bench/bench_load"), "--url", api.url if api else "", "--method", method, "--path", path,
-                "--requests", requests, "--clients", clients, "--first", first, "--type", kind]
+                "--requests", requests, "--clients", clients, "--first", first, "--type", kind, "--pid", pid]
         if isinstance(api, Api):
             for name, file in api.files.items():
                 argv += [f"--{name}", file]

@@ -66,13 +66,10 @@ class Report:
             for n in r["notes"]:
                 yield (f"  note: {n}", "", "", "")
 
-    def show(self, keys):
-        for what, value, budget, verdict in self.lines(keys):
-            print(f"{what:<78} {value:>26} {budget:>16}  {verdict}".rstrip(), flush=True)
-
     def text(self):
         print(f"\n{'':<78} {'median (spread)':>26} {'budget':>16}")
-        self.show(self.rows)
+        for what, value, budget, verdict in self.lines(self.rows):
+            print(f"{what:<78} {value:>26} {budget:>16}  {verdict}".rstrip())
         for name, why in self.failures.items():
             print(f"NOT MEASURED {name}: {why}")
         short = [r["what"] for r in self.rows.values() if self.verdict(r).startswith("FALLS")]
