@@ -321,11 +321,12 @@ def test_bodies_that_are_never_finished_keep_nobody_from_writing(machine):
     """Whoever makes the server hold most goes first: it used to refuse everybody else's writes."""
     child = subprocess.Popen(["nsenter", f"--net=/run/netns/{machine.name}", sys.executable, "-c", CODES + """
 held = []
-for _ in range(40):
+# Ever smaller ones fill what the larger ones left free.
+for size in [2900000] * 25 + [300000] * 12 + [30000] * 12 + [3000] * 12:
     s = ctx.wrap_socket(socket.create_connection((host, port), 20)); s.settimeout(20)
     try:
         s.sendall(b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 3000000\\r\\n\\r\\n")
-        s.sendall(b"x" * 2900000)
+        s.sendall(b"x" * size)
     except OSError:
         pass
     held.append(s)
