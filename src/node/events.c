@@ -13,6 +13,8 @@
 
 enum { REMEMBERED = 2000, BURST = 25 };
 #define REFILL (5 * COR_MINUTE)
+/* Who waits for a pod waits for its status: events let that go first. */
+#define SEND_AFTER (100 * COR_MS)
 
 struct known {
 	char *path;             /* of the event in the API */
@@ -24,6 +26,13 @@ struct bucket {
 	cor_time at;
 };
 
+/* A request that waits for its time. */
+struct outgoing {
+	struct outgoing *next;
+	char *path, *body;
+	bool patch;
+};
+
 struct cor_events {
 	struct cor_api *api;
 	struct cor_world *world;
@@ -31,12 +40,45 @@ struct cor_events {
 	struct cor_map known;   /* text of all that matters -> known */
 	struct cor_map buckets; /* uid -> bucket */
 	cor_time last;          /* that gave a name */
+	struct outgoing *first, **end;
+	struct cor_timer timer;
 };
 
 struct cor_events *cor_events_new(struct cor_api *api, struct cor_world *w, const char *node) {
 	struct cor_events *e = cor_new(struct cor_events);
 	*e = (struct cor_events){ .api = api, .world = w, .node = cor_strdup(node) };
+	e->end = &e->first;
 	return e;
+}
+
+static void outgoing_free(struct outgoing *o) {
+	free(o->path);
+	free(o->body);
+	free(o);
+}
+
+static void on_send(struct cor_timer *t) {
+	struct cor_events *e = cor_container_of(t, struct cor_events, timer);
+	while (e->first) {
+		struct outgoing *o = e->first;
+		e->first = o->next;
+		if (o->patch)
+			(void)cor_api_patch(e->api, o->path, "application/merge-patch+json", cor_str_c(o->body), NULL, NULL);
+		else
+			(void)cor_api_create(e->api, o->path, cor_str_c(o->body), NULL, NULL);
+		outgoing_free(o);
+	}
+	e->end = &e->first;
+}
+
+static void send_later(struct cor_events *e, const char *path, struct cor_str body, bool patch) {
+	struct outgoing *o = cor_new(struct outgoing);
+	*o = (struct outgoing){ NULL, cor_strdup(path), cor_str_dup_c(body), patch };
+	*e->end = o;
+	e->end = &o->next;
+	e->timer.fire = on_send;
+	if (!e->timer.armed)
+		e->world->timer_set(e->world, &e->timer, SEND_AFTER);
 }
 
 static void forget(struct cor_events *e) {
@@ -58,6 +100,12 @@ static void forget(struct cor_events *e) {
 void cor_events_free(struct cor_events *e) {
 	if (!e)
 		return;
+	e->world->timer_clear(e->world, &e->timer);
+	while (e->first) {
+		struct outgoing *o = e->first;
+		e->first = o->next;
+		outgoing_free(o);
+	}
 	forget(e);
 	free(e->node);
 	free(e);
@@ -85,7 +133,7 @@ static void again(struct cor_events *e, struct known *k) {
 	char when[COR_TIME_TEXT_MAX];
 	(void)cor_time_format(cor_now(e->world), false, when);
 	_cleanup_free_ char *body = cor_asprintf("{\"count\":%d,\"lastTimestamp\":\"%s\"}", ++k->count, when);
-	(void)cor_api_patch(e->api, k->path, "application/merge-patch+json", cor_str_c(body), NULL, NULL);
+	send_later(e, k->path, cor_str_c(body), true);
 }
 
 static void create(struct cor_events *e, const struct cor_event_object *o, bool warning,
@@ -112,7 +160,7 @@ static void create(struct cor_events *e, const struct cor_event_object *o, bool 
 	(void)cor_json_encode(&cor_type_core_v1_Event, &ev, &b);
 	_cleanup_free_ char *path = cor_asprintf("/api/v1/namespaces/%.*s/events", COR_STR_ARG(ns));
 	*k = (struct known){ cor_asprintf("%s/%s", path, name), 1 };
-	(void)cor_api_create(e->api, path, cor_buf_view(&b), NULL, NULL);
+	send_later(e, path, cor_buf_view(&b), false);
 }
 
 void cor_event_emit(struct cor_events *e, const struct cor_event_object *o, bool warning,
