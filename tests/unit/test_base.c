@@ -23,6 +23,13 @@
 #include "base/str.h"
 #include "base/time.h"
 
+/* gcc says it by a macro, clang by a feature. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
 #define S(literal) COR_STR(literal)
 #define I(literal) COR_STR_INIT(literal)
 

@@ -436,7 +436,7 @@ static void noise(void **state) {
 
 static void outside_answers_follow_the_alias(void **state) {
 	struct cor_dns *dns = make_dns();
-	uint8_t query[512], up[512], *answer = malloc(COR_DNS_TCP_MAX);
+	uint8_t query[512], up[512] = { 0 }, *answer = malloc(COR_DNS_TCP_MAX);
 	char text[500];
 	struct cor_dns_reply reply;
 	size_t n = make_query("out.prod.svc" Z, A, -1, query);
