@@ -101,6 +101,10 @@ void cor_op_start(struct cor_registry *r, struct cor_op *op) {
 		op->ns = x->ctx.ns = COR_STR("");
 	r->running++;
 	x->step = steps_of(x);
+	if (r->closing) {
+		cor_op_finish(x, cor_fail(&op->err, COR_E_CLOSED, "the server is stopping"));
+		return;
+	}
 	cor_op_continue(x);
 }
 

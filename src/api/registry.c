@@ -180,11 +180,14 @@ int cor_registry_open(const struct cor_registry_config *c, struct cor_registry *
 void cor_registry_free(struct cor_registry *r) {
 	if (!r)
 		return;
-	cor_store_free(r->store);
-	/* What the closing store failed or finished is called back. */
+	r->closing = true;
+	if (r->store)
+		cor_store_close(r->store);
+	/* What the closing store failed or finished is called back, and may still read. */
 	while (r->finished)
 		call_back(&r->turn);
 	cor_assert(r->running == 0);
+	cor_store_free(r->store);
 	r->world->timer_clear(r->world, &r->turn);
 	cor_buf_fini(&r->encode);
 	cor_service_alloc_free(r->services);

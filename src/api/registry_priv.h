@@ -27,6 +27,7 @@ struct cor_registry {
 	size_t running;                         /* ops that were started and not called back */
 	const struct cor_tokens *tokens;        /* of the API; NULL before it is there */
 	bool ready;                             /* the bootstrap objects are there */
+	bool closing;                           /* new operations fail */
 	struct cor_buf encode;                  /* scratch, between two returns to the loop */
 	struct cor_service_alloc *services;     /* of kinds/service.c; NULL until its first use */
 };

@@ -76,7 +76,7 @@ struct cor_plan {
 	int stage;                      /* the one that runs */
 	size_t outstanding;
 	bool failed;                    /* an action failed: back off */
-	bool stale;                     /* a precondition failed: plan again at once */
+	bool stale;                     /* a precondition failed: plan again soon */
 };
 
 struct cor_plan *cor_plan_new(struct cor_engine *e, struct cor_key *k);

@@ -108,10 +108,10 @@ int cor_store_open(const struct cor_store_config *c, struct cor_store **ret, str
 	return 0;
 }
 
-void cor_store_free(struct cor_store *s) {
-	if (!s)
-		return;
+void cor_store_close(struct cor_store *s) {
 	cor_assert(!s->in_callback);
+	if (s->closing)
+		return;
 	s->closing = true;
 	s->world->timer_clear(s->world, &s->kick);
 	s->world->timer_clear(s->world, &s->trim);
@@ -122,6 +122,12 @@ void cor_store_free(struct cor_store *s) {
 		cor_store_acknowledge(s);
 	cor_watches_close(s);
 	cor_assert(s->queue.n == 0 && s->newest.n == 0 && !s->kick.armed);
+}
+
+void cor_store_free(struct cor_store *s) {
+	if (!s)
+		return;
+	cor_store_close(s);
 	free_state(s);
 }
 

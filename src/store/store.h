@@ -115,7 +115,9 @@ struct cor_store_config {
 
 /* Loads everything (blocking; before the loop runs). */
 int cor_store_open(const struct cor_store_config *c, struct cor_store **ret, struct cor_err *err);
-/* Flushes, waits for the backend, ends all watches with CLOSED, frees. */
+/* Flushes, waits for the backend, ends all watches with CLOSED. Only reads are left. */
+void cor_store_close(struct cor_store *s);
+/* Closes it first. */
 void cor_store_free(struct cor_store *s);
 
 uint64_t cor_store_rev(const struct cor_store *s);              /* newest published */

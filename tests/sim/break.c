@@ -37,13 +37,18 @@ const char *breakage_text(enum breakage b) {
 	return names[b].text;
 }
 
+void break_op(struct cluster *c, struct cor_op *op) {
+	if (c->breakage == BREAK_UID)
+		op->expect_uid = op->expect_rv = (struct cor_str){ 0 };
+}
+
 void __real_cor_op_start(struct cor_registry *r, struct cor_op *op);
 void __wrap_cor_op_start(struct cor_registry *r, struct cor_op *op);
 void __wrap_cor_op_start(struct cor_registry *r, struct cor_op *op) {
-	enum breakage b = cluster_now ? cluster_now->breakage : BREAK_NONE;
-	if (b == BREAK_UID)
-		op->expect_uid = op->expect_rv = (struct cor_str){ 0 };
-	if (b == BREAK_FORCE && op->verb == COR_VERB_DELETE && op->res->id == COR_RES_PODS)
+	bool pod = op->verb == COR_VERB_DELETE && op->res->id == COR_RES_PODS;
+	if (cluster_now)
+		break_op(cluster_now, op);
+	if (pod && cluster_now && cluster_now->breakage == BREAK_FORCE)
 		op->grace_s = 0;
 	__real_cor_op_start(r, op);
 }

@@ -43,6 +43,8 @@ const char *breakage_to_string(enum breakage b);
 const char *breakage_text(enum breakage b);
 
 struct cluster;
+/* Changes an operation as the breakage says. */
+void break_op(struct cluster *c, struct cor_op *op);
 
 /* ---- trace.c ---- */
 

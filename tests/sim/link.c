@@ -122,6 +122,7 @@ static void on_arrived(struct cor_timer *t) {
 		send_back(r);
 	} else {
 		note_person(r);
+		break_op(c, &r->op);
 		r->at = REQUEST_SERVED;
 		r->op.done = on_served;
 		r->op.arg = r;
