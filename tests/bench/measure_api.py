@@ -87,8 +87,8 @@ def etcd(lab, report):
         plain = type("Plain", (), {"url": urls[0]})
         found = [per_second(lab.load(plain, "/v3/kv/put", number, CLIENTS, method="POST", body=body,
                                      first=10**7 + i * number, pid=daemon.pid)) for i in range(3)]
-        report.peer("create", "etcd, JSON over HTTP/1.1 without TLS", [f[0] for f in found])
-        report.peer("create-cpu", "etcd, JSON over HTTP/1.1 without TLS", [f[1] for f in found])
+        report.peer("create", "etcd JSON, HTTP/1.1 without TLS", [f[0] for f in found])
+        report.peer("create-cpu", "etcd JSON, HTTP/1.1 without TLS", [f[1] for f in found])
         if not shutil.which("h2load"):
             report.note("create", "etcd by gRPC: not measured, package nghttp2-client is missing")
             return
@@ -97,8 +97,8 @@ def etcd(lab, report):
             cpu = cpu_seconds(daemon.pid)
             rate = grpc_puts(lab, urls[0], number, value)
             found.append((rate, number / max(cpu_seconds(daemon.pid) - cpu, 0.01)))
-        report.peer("create", "etcd, gRPC without TLS", [f[0] for f in found])
-        report.peer("create-cpu", "etcd, gRPC without TLS", [f[1] for f in found])
+        report.peer("create", "etcd gRPC, without TLS", [f[0] for f in found])
+        report.peer("create-cpu", "etcd gRPC, without TLS", [f[1] for f in found])
 
 
 def grpc_puts(lab, url, number, value):

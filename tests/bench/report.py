@@ -77,6 +77,14 @@ class Report:
 
     # ---- files ----
 
+    @classmethod
+    def of_json(cls, root, path):
+        """What write_json wrote, for a page without a new run."""
+        data = json.loads(Path(path).read_text())
+        report = cls(root, data["quick"])
+        report.machine, report.rows, report.failures = data["machine"], data["rows"], data["notMeasured"]
+        return report
+
     def data(self):
         return {"machine": self.machine, "quick": self.quick, "rows": self.rows, "notMeasured": self.failures}
 
@@ -108,8 +116,8 @@ class Report:
         out.append("All are met.\n" if not short else "Not met: " + "; ".join(short) + ".\n")
         out += self.table(budgets)
         foot = [k for k in self.rows if re.match(r"alloc|section|object|idle-memory-|pod-memory-", k)]
-        out += ["\n## Footprint\n"] + self.table(foot)
-        out += ["\n## Other figures\n"] + self.table([k for k in self.rows if k not in budgets and k not in foot])
+        out += ["\n## Footprint\n", *self.table(foot)]
+        out += ["\n## Other figures\n", *self.table([k for k in self.rows if k not in budgets and k not in foot])]
         if self.failures:
             out.append("\n## Not measured\n")
             out += [f"- {name}: {why}" for name, why in self.failures.items()]
