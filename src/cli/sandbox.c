@@ -53,8 +53,10 @@ static int become(const char *uid, struct cor_err *err) {
 		return cor_fail_errno(err, errno, "prctl");
 	const struct rlimit no_core = { 0, 0 };
 	struct rlimit tasks, files;
-	/* A connection is a descriptor, and the usual soft limit is one that a single pod can use up. */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES && files.rlim_cur < files.rlim_max) {
+	/* A connection is a descriptor, and the usual soft limit is one that a single pod can use
+	 * up. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES &&
+		files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
@@ -99,11 +101,13 @@ enum {
 
 /* Directories, since what is in them is replaced by renaming: resolv.conf, hosts, nsswitch.conf,
  * OpenSSL's configuration, time zones. The user could read them anyhow, and no more than that. */
-static const char *const read_dirs[] = { "/etc", "/run/systemd/resolve", "/usr/lib/ssl",
-	"/usr/share/zoneinfo" };
+static const char *const read_paths[] = { "/etc", "/run/systemd/resolve", "/usr/lib/ssl",
+	"/usr/share/zoneinfo",
+	/* Held open by libuv for the moment when all descriptors are in use. */
+	"/dev/null" };
 
-static int allow_dir(int rules, const char *path, uint64_t allowed, struct cor_err *err) {
-	_cleanup_close_ int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+static int allow_path(int rules, const char *path, uint64_t allowed, struct cor_err *err) {
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return cor_fail_errno(err, errno, "cannot open %s", path);
 	const struct landlock_path_beneath_attr a = { .allowed_access = allowed, .parent_fd = fd };
@@ -122,11 +126,11 @@ static int allow_port(int rules, uint64_t what, int port, struct cor_err *err) {
 static int allow_all(const struct cor_sandbox *s, int rules, const struct ruleset *handled,
 	struct cor_err *err) {
 	int r = 0;
-	for (size_t i = 0; r == 0 && i < cor_countof(read_dirs); i++)
-		if (access(read_dirs[i], F_OK) == 0)
-			r = allow_dir(rules, read_dirs[i], FS_READ & handled->fs, err);
+	for (size_t i = 0; r == 0 && i < cor_countof(read_paths); i++)
+		if (access(read_paths[i], F_OK) == 0)
+			r = allow_path(rules, read_paths[i], FS_READ & handled->fs, err);
 	if (r == 0 && s->data_dir)
-		r = allow_dir(rules, s->data_dir, FS_WRITE & handled->fs, err);
+		r = allow_path(rules, s->data_dir, FS_WRITE & handled->fs, err);
 	if (r == 0 && (handled->net & NET_BIND) && s->listen_port >= 0)
 		r = allow_port(rules, NET_BIND, s->listen_port, err);
 	for (size_t i = 0;
