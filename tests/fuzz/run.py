@@ -39,7 +39,8 @@ def fuzz(build, target, seconds):
             build / "tests/fuzz/made" / target]
     limit = seconds + 20 * INPUT_SECONDS if seconds else None
     with log.open("wb") as out:
-        process = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
+        process = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env={
+            **os.environ, "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
