@@ -326,7 +326,7 @@ static void tell_why(struct cor_scheduler *s, struct pending *p, struct sched_tr
 static void bound(struct cor_op *op) {
 	struct work *w = op->arg;
 	struct cor_scheduler *s = w->s;
-	if (op->status >= 0 && !s->closing) {
+	if (op->status >= 0) {
 		struct cor_str text = cor_arena_printf(w->arena, "Successfully assigned %.*s/%.*s to %.*s",
 			COR_STR_ARG(w->blob->ns), COR_STR_ARG(w->blob->name), COR_STR_ARG(w->node));
 		cor_event_record_action(s->registry, "default-scheduler", "Binding", COR_RES_PODS, w->blob, "Normal",

@@ -434,6 +434,35 @@ static void test_a_plan_that_is_always_stale_slows_down(void **state) {
 	cor_engine_free(e);
 }
 
+/* The garbage collector takes its revisions away while it goes; new ones came for each. */
+static void test_a_set_that_leaves_its_dependents_makes_no_more_revisions(void **state) {
+	struct rig *rig = *state;
+	create(rig, COR_RES_STATEFULSETS, "default", SET(""));
+	settle(rig);
+	uint64_t before = cor_store_rev(cor_registry_store(rig->r));
+	struct call *c = call_new(rig, COR_VERB_DELETE, COR_RES_STATEFULSETS, COR_STR("default"), COR_STR("web"));
+	c->op.propagation = COR_PROPAGATION_ORPHAN;
+	assert_int_equal(finish(rig, c), 0);
+	cor_sim_run_for(rig->sim, COR_MINUTE);
+	assert_int_equal(count(rig, COR_RES_STATEFULSETS), 0);
+	assert_int_equal(count(rig, COR_RES_CONTROLLERREVISIONS), 1);
+	assert_int_equal(count(rig, COR_RES_PODS), 3);
+	assert_true(cor_store_rev(cor_registry_store(rig->r)) < before + 100);
+}
+
+/* Who is called back then still looks at the store, which was freed before. */
+static void test_a_server_may_stop_at_any_moment(void **state) {
+	for (int steps = 0; steps < 60; steps += 2) {
+		void *other;
+		assert_int_equal(setup(&other), 0);
+		struct rig *rig = other;
+		create(rig, COR_RES_STATEFULSETS, "default", SET(""));
+		for (int i = 0; i < steps; i++)
+			assert_true(cor_sim_step(rig->sim));
+		assert_int_equal(teardown(&other), 0);
+	}
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -444,6 +473,8 @@ int main(void) {
 		T(test_a_pod_stays_as_long_as_it_tolerates), T(test_a_taint_that_goes_in_time_drives_nobody_away),
 		T(test_the_only_node_is_silent), T(test_one_of_two_nodes_is_silent), T(test_a_cordoned_node_says_so),
 		T(test_a_plan_that_is_always_stale_slows_down),
+		T(test_a_set_that_leaves_its_dependents_makes_no_more_revisions),
+		T(test_a_server_may_stop_at_any_moment),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

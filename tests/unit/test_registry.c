@@ -218,6 +218,41 @@ static void test_strict_patch(void **state) {
 	}
 }
 
+struct told {
+	struct outcome first, second;
+	struct cor_store *store;
+	uint64_t rev, published; /* of the second answer, and of the store just then */
+};
+
+static void on_second(struct cor_op *op) {
+	struct told *t = cor_container_of(op->arg, struct told, second);
+	t->rev = op->result ? op->result->rev : 0;
+	t->published = cor_store_rev(t->store);
+	on_done(op);
+}
+
+/* The deletion it repeats was still on its way to the disk, and could have been lost. */
+static void test_a_repeated_deletion_is_answered_when_it_is_durable(void **state) {
+	struct rig *rig = *state;
+	struct told t = { .store = cor_registry_store(rig->r) };
+	assert_int_equal(create(rig, COR_RES_SERVICEACCOUNTS, "default",
+		"{\"metadata\":{\"name\":\"default\"}}").status, 0);
+	struct outcome pod = create(rig, COR_RES_PODS, "default",
+		"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"nodeName\":\"n\",\"automountServiceAccountToken\":false,"
+		"\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}");
+	assert_int_equal(pod.status, 0);
+	struct cor_op *a = make(&t.first, COR_VERB_DELETE, COR_RES_PODS, "default", "p");
+	struct cor_op *b = make(&t.second, COR_VERB_DELETE, COR_RES_PODS, "default", "p");
+	b->done = on_second;
+	cor_op_start(rig->r, a);
+	cor_op_start(rig->r, b);
+	assert_true(cor_sim_run_until(rig->sim, is_done, &t.second, COR_MINUTE));
+	assert_int_equal(t.second.status, 0);
+	assert_false(t.second.removed);
+	assert_true(t.rev > 0 && t.rev <= t.published);
+	assert_true(t.first.done);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -225,6 +260,7 @@ int main(void) {
 		TEST(test_generation_and_status), TEST(test_scale), TEST(test_finalizers),
 		TEST(test_propagation), TEST(test_namespace_deletion), TEST(test_dry_run),
 		TEST(test_strict_patch),
+		TEST(test_a_repeated_deletion_is_answered_when_it_is_durable),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
