@@ -35,10 +35,13 @@ class Report:
                              low=min(values) if low is None else low, high=max(values) if high is None else high)
 
     def peer(self, key, name, values):
-        self.row(key)["peers"].append({"name": name, "values": values})
+        peers = self.row(key)["peers"]
+        peers[:] = [p for p in peers if p["name"] != name] + [{"name": name, "values": values}]
 
     def note(self, key, text):
-        self.row(key)["notes"].append(text)
+        notes = self.row(key)["notes"]
+        if text not in notes:
+            notes.append(text)
 
     # ---- text ----
 
