@@ -3,15 +3,17 @@
 #include "cli/cluster.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "codec/names.h"
 
-enum { NAME_MAX_BYTES = 20 };
+enum { NAME_MAX_BYTES = 20, HOLD_TRIES = 2000, HOLD_PAUSE_MS = 10 };
 
 int cor_cluster_init(struct cor_cluster *c, const char *name, const char *data_dir, struct cor_err *err) {
 	struct cor_str n = cor_str_c(name);
@@ -68,5 +70,22 @@ int cor_cluster_lock(const struct cor_cluster *c, int *ret_fd, struct cor_err *e
 	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
 		return cor_fail_errno(err, errno, "%s", path);
 	*ret_fd = cor_take_fd(fd);
+	return 0;
+}
+
+int cor_hold_dir(const char *dir, struct cor_err *err) {
+	_cleanup_free_ char *path = cor_asprintf("%s/lock", dir);
+	/* flock() wants no right to write, so it does not matter who has made the file. */
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return cor_fail_errno(err, errno, "%s", path);
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK)
+			return cor_fail_errno(err, errno, "%s", path);
+		if (i == HOLD_TRIES)
+			return cor_fail(err, -EBUSY, "another process works in %s and does not end", dir);
+		(void)poll(NULL, 0, HOLD_PAUSE_MS);
+	}
+	(void)cor_take_fd(fd);
 	return 0;
 }

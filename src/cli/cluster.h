@@ -25,5 +25,8 @@ pid_t cor_cluster_pid(const struct cor_cluster *c);
 /* Takes the lock for this process and writes its pid; the descriptor stays open as long as it runs.
  * -EAGAIN when another one holds it. */
 int cor_cluster_lock(const struct cor_cluster *c, int *ret_fd, struct cor_err *err);
+/* One process at a time works in dir: waits until the one before has ended, which it may be about to
+ * (its supervisor was killed). Held until this process ends; programs that it starts do not hold it. */
+int cor_hold_dir(const char *dir, struct cor_err *err);
 /* mkdir -p */
 int cor_make_dirs(const char *path, mode_t mode, struct cor_err *err);

@@ -118,7 +118,7 @@ int cor_cmd_node(int argc, char **argv) {
 	n.dns_again.fire = dns_again;
 	n.dns_kubeconfig = cor_asprintf("%s/dns.kubeconfig", c->pki_dir);
 	if (cor_sandbox_node(&err) < 0 || cor_make_dirs(c->data_dir, 0755, &err) < 0 || cor_make_dirs(c->run_dir, 0755, &err) < 0 ||
-	    cor_agent_start(c, &agent, &err) < 0) {
+	    cor_hold_dir(c->data_dir, &err) < 0 || cor_agent_start(c, &agent, &err) < 0) {
 		cor_error("%s", err.message);
 		return 1;
 	}

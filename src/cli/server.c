@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "cli/certs.h"
 #include "cli/cli.h"
+#include "cli/cluster.h"
 #include "cli/sandbox.h"
 #include "controllers/engine.h"
 #include "gen/resources.h"
@@ -177,6 +178,8 @@ static int start(struct server *s, struct cor_err *err) {
 		return r;
 	if (mkdir(s->data_dir, 0700) < 0 && errno != EEXIST)
 		return cor_fail_errno(err, errno, "cannot make %s", s->data_dir);
+	if ((r = cor_hold_dir(s->data_dir, err)) < 0)
+		return r;
 	const struct cor_sandbox sandbox = {
 		.process = COR_SANDBOX_SERVER, .uid = s->uid, .data_dir = s->data_dir, .listen_port = s->port,
 		.only_user = s->no_sandbox,

@@ -156,13 +156,22 @@ static int start_children(struct up *u) {
 	return wait_ms;
 }
 
+/* Somebody said `up`: what waits after many deaths is wanted now. */
+static void start_at_once(struct up *u) {
+	for (size_t i = 0; i < u->n; i++)
+		u->children[i].not_before = u->children[i].pause_s = 0;
+}
+
+static void supervise_signals(sigset_t *ret) {
+	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGUSR1 };
+	(void)sigemptyset(ret);
+	for (size_t i = 0; i < cor_countof(signals); i++)
+		(void)sigaddset(ret, signals[i]);
+}
+
 static int supervise(struct up *u) {
 	sigset_t set;
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGCHLD);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	supervise_signals(&set);
 	_cleanup_close_ int sig = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	for (;;) {
 		int wait_ms = start_children(u);
@@ -174,6 +183,10 @@ static int supervise(struct up *u) {
 			on_serving(u);
 		if (read(sig, &info, sizeof(info)) != (ssize_t)sizeof(info))
 			continue;
+		if (info.ssi_signo == SIGUSR1) {
+			start_at_once(u);
+			continue;
+		}
 		if (info.ssi_signo != SIGCHLD)
 			break;
 		reap(u);
@@ -264,21 +277,23 @@ static int give_kubeconfig(struct up *u, struct cor_err *err) {
 	return r;
 }
 
-/* The server's line on fd is its URL; then the node, when this build has one. */
+/* The node, when this build has one. */
+static int wait_node(struct up *u, struct cor_err *err) {
+	if (!cor_has_command("node"))
+		return 0;
+	_cleanup_free_ char *config = cor_asprintf("%s/server/pki/admin.kubeconfig", u->cluster.data_dir);
+	if (cor_wait_node(config, u->hostname, START_S * COR_SECOND, err) < 0)
+		return cor_wrap(err, "see %s/log", u->cluster.data_dir);
+	return 0;
+}
+
+/* The server's line on fd, then the node. */
 static int wait_ready(struct up *u, int fd, struct cor_err *err) {
 	char line[200];
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	ssize_t n = poll(&p, 1, START_S * 1000) > 0 ? read(fd, line, sizeof(line) - 1) : -1;
-	if (n <= 0)
+	if (poll(&p, 1, START_S * 1000) <= 0 || read(fd, line, sizeof(line)) <= 0)
 		return cor_fail(err, COR_E_TIMEOUT, "the server did not start; see %s/log", u->cluster.data_dir);
-	if (!cor_has_command("node"))
-		return 0;
-	line[n] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	_cleanup_free_ char *pki = cor_asprintf("%s/server/pki", u->cluster.data_dir);
-	if (cor_wait_node(line, pki, u->hostname, START_S * COR_SECOND, err) < 0)
-		return cor_wrap(err, "the API serves, see %s/log", u->cluster.data_dir);
-	return 0;
+	return wait_node(u, err);
 }
 
 /* The supervisor's process; does not return. */
@@ -289,6 +304,10 @@ _Noreturn static void be_supervisor(struct up *u, int front_fd) {
 	if (!u->foreground)
 		to_background(u);
 	cor_log_init("up", COR_LOG_INFO);
+	/* Before anyone can find us by the lock. */
+	sigset_t set;
+	supervise_signals(&set);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	if (cor_cluster_lock(&u->cluster, &lock, &err) < 0) {
 		cor_error("%s", err.message);
 		exit(1);
@@ -308,8 +327,11 @@ static int run(struct up *u, struct cor_err *err) {
 	int r = prepare(u, err);
 	if (r < 0)
 		return r;
-	if (cor_cluster_pid(&u->cluster) > 0)
-		return give_kubeconfig(u, err);
+	pid_t running = cor_cluster_pid(&u->cluster);
+	if (running > 0) {
+		(void)kill(running, SIGUSR1);
+		return wait_node(u, err) < 0 ? err->code : give_kubeconfig(u, err);
+	}
 	if (u->foreground)
 		be_supervisor(u, -1);
 	if (pipe2(ready, O_CLOEXEC) < 0)

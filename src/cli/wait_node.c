@@ -10,7 +10,7 @@
 #include "codec/codec.h"
 #include "gen/core_v1.h"
 #include "net/api_client.h"
-#include "net/pki.h"
+#include "node/kubeconfig.h"
 
 struct wait {
 	uv_loop_t loop;
@@ -56,34 +56,13 @@ static void time_is_up(struct cor_timer *t) {
 	uv_stop(&w->loop);
 }
 
-static int read_pem(const char *dir, const char *file, struct cor_buf *ret, struct cor_err *err) {
-	_cleanup_free_ char *path = cor_asprintf("%s/%s", dir, file);
-	return cor_pki_read_file(path, ret, err);
-}
-
-static int connect_api(struct wait *w, const char *url, const char *pki_dir, struct cor_err *err) {
-	_cleanup_buf_ struct cor_buf ca = COR_BUF_INIT, cert = COR_BUF_INIT, key = COR_BUF_INIT;
-	int r = read_pem(pki_dir, "ca.crt", &ca, err);
-	if (r >= 0)
-		r = read_pem(pki_dir, "admin.crt", &cert, err);
-	if (r >= 0)
-		r = read_pem(pki_dir, "admin.key", &key, err);
-	if (r < 0)
-		return r;
-	struct cor_api_config c = {
-		.loop = &w->loop, .world = w->world, .server = cor_str_c(url), .ca = cor_buf_view(&ca),
-		.cert = cor_buf_view(&cert), .key = cor_buf_view(&key), .user_agent = "coracle-up",
-	};
-	w->api = cor_api_new(&c, err);
-	return w->api ? 0 : -EIO;
-}
-
-int cor_wait_node(const char *url, const char *pki_dir, const char *name, cor_time limit, struct cor_err *err) {
+int cor_wait_node(const char *kubeconfig, const char *name, cor_time limit, struct cor_err *err) {
 	struct wait w = { .limit.fire = time_is_up };
 	if (uv_loop_init(&w.loop) < 0)
 		return cor_fail(err, COR_E_INTERNAL, "cannot make an event loop");
 	w.world = cor_world_uv_new(&w.loop);
-	int r = connect_api(&w, url, pki_dir, err);
+	w.api = cor_api_from_kubeconfig(&w.loop, w.world, kubeconfig, "coracle-up", err);
+	int r = w.api ? 0 : err->code;
 	if (r >= 0) {
 		_cleanup_free_ char *selector = cor_asprintf("metadata.name=%s", name);
 		struct cor_informer_config c = {
