@@ -9,7 +9,8 @@
     threads    unit tests of what has threads, under ThreadSanitizer       builds --tsan
     valgrind   unit tests under valgrind: memory, leaks, open descriptors  needs --check
     server     a server's life under valgrind                              needs --check, root
-    deep       gcc -fanalyzer and clang's static analyser over src/: minutes; not part of make check
+    deep       gcc -fanalyzer and clang's static analyser over src/: minutes, not part of make check, and
+               no failure: some of the paths that they see are none, so people judge what they say
 
 All but deep without a name. Prints what was found and "NAME: N checked, M findings" for each.
 """
@@ -219,7 +220,7 @@ def main():
         for text in found:
             print(text)
         print(f"{name}: {checked} checked, {len(found)} findings", flush=True)
-        failed |= bool(found)
+        failed |= bool(found) and name != "deep"
     return 1 if failed else 0
 
 
