@@ -4,44 +4,19 @@ import json
 import os
 import pathlib
 import select
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from clients import kubectls  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORACLE = os.environ.get("CORACLE", str(ROOT / "build/src/cli/coracle"))
-CACHE = pathlib.Path(os.environ.get("CORACLE_TEST_CACHE", "/var/cache/coracle/tests"))
 DEADLINE = 30
-
-
-def debian_kubectl():
-    """Debian's own client (1.20), beside whatever else the machine has."""
-    binary = CACHE / "kubernetes-client/usr/bin/kubectl"
-    if not binary.exists():
-        with tempfile.TemporaryDirectory() as tmp:
-            subprocess.run(["apt-get", "download", "-q", "kubernetes-client"], cwd=tmp, check=True,
-                           stdout=subprocess.DEVNULL)
-            deb = next(pathlib.Path(tmp).glob("kubernetes-client_*.deb"))
-            (CACHE / "kubernetes-client").mkdir(parents=True, exist_ok=True)
-            subprocess.run(["dpkg", "-x", str(deb), str(CACHE / "kubernetes-client")], check=True)
-    return str(binary)
-
-
-def kubectls():
-    """Every client there is, by a name for the test's id."""
-    found = {"debian": debian_kubectl()}
-    path = os.environ.get("KUBECTL") or shutil.which("kubectl")
-    if path:
-        real = pathlib.Path(path).resolve()
-        found["path"] = str(real)
-        for binary in sorted(real.parent.glob("kubectl.1.*")):
-            found[binary.name[len("kubectl."):]] = str(binary)
-    return found
 
 
 KUBECTLS = kubectls()

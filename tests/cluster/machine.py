@@ -15,7 +15,7 @@ import uuid
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORACLE = os.environ.get("CORACLE", str(ROOT / "build/src/cli/coracle"))
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
-DEADLINE = 60
+DEADLINE = int(os.environ.get("COR_TEST_DEADLINE", "60"))
 ADDRESS = "192.0.2.10"
 IMAGE = "test.local/busybox:1"
 
@@ -52,9 +52,17 @@ class Machine:
     def coracle(self, command, *args, **more):
         return self.run(CORACLE, command, "--name", self.name, "--data-dir", self.data, *args, **more)
 
-    def kubectl(self, *args, **more):
-        return self.run(KUBECTL, "--kubeconfig", self.data / "kubeconfig", f"--cache-dir={self.dir}/cache",
-                        *args, **more)
+    def kubectl_words(self, args, which=KUBECTL):
+        """The command line of kubectl, for those who run it by themselves; which is a path of one."""
+        return [which, "--kubeconfig", str(self.data / "kubeconfig"),
+                f"--cache-dir={self.dir}/cache-{pathlib.Path(which).name}", *map(str, args)]
+
+    def kubectl(self, *args, which=KUBECTL, **more):
+        return self.run(*self.kubectl_words(args, which), **more)
+
+    def start(self, *cmd, **more):
+        """Something that goes on in the machine's network; it is the caller's to end."""
+        return subprocess.Popen(["nsenter", f"--net=/run/netns/{self.name}", *map(str, cmd)], **more)
 
     def get(self, *args):
         return json.loads(self.kubectl("get", *args, "-o", "json"))

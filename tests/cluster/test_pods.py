@@ -1,42 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods on real containers, as kubectl sees them: starts and ends, probes, volumes, claims, what a killed agent
 finds again. Each test has names of its own, so they may run in any order."""
-import json
 import os
 import pathlib
 import signal
 
 import pytest
-from machine import IMAGE, busybox_image
+from machine import IMAGE
+from objects import apply, events, pod, status, wait
 
 
-@pytest.fixture(scope="module", autouse=True)
-def image(machine):
-    busybox_image(machine.dir / "busybox.tar")
-    machine.coracle("image", "import", machine.dir / "busybox.tar")
-
-
-def apply(machine, *objects):
-    machine.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-
-
-def pod(name, command, spec=None, **container):
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": {
-        "terminationGracePeriodSeconds": 1, "containers": [
-            {"name": "c", "image": IMAGE, "command": ["sh", "-c", command], **container}], **(spec or {})}}
-
-
-def wait(machine, name, jsonpath, value):
-    machine.kubectl("wait", f"pod/{name}", f"--for=jsonpath={jsonpath}={value}", "--timeout=30s")
-
-
-def status(machine, name):
-    return machine.get("pod", name)["status"]
-
-
-def reasons(machine, name):
-    events = machine.get("events", "--field-selector", f"involvedObject.name={name}")["items"]
-    return {e["reason"]: e for e in events}
+pytestmark = pytest.mark.usefixtures("image")
 
 
 @pytest.mark.parametrize("name,command,policy,phase,code,reason", [
@@ -128,7 +102,7 @@ def test_liveness_restarts_and_readiness_follows(machine):
     machine.kubectl("exec", "probed", "--", "rm", "/tmp/ok")
     wait(machine, "probed", "{.status.containerStatuses[0].restartCount}", "1")
     machine.kubectl("wait", "pod/probed", "--for=condition=Ready", "--timeout=30s")
-    assert {"Unhealthy", "Killing"} <= set(reasons(machine, "probed"))
+    assert {"Unhealthy", "Killing"} <= set(events(machine, "probed"))
 
 
 def test_crash_loop(machine):
@@ -138,7 +112,7 @@ def test_crash_loop(machine):
     assert s["restartCount"] == 1 and s["lastState"]["terminated"]["exitCode"] == 1
     assert status(machine, "crash")["phase"] == "Running"
     assert machine.kubectl("logs", "crash", "--previous") == "run\n"
-    assert "BackOff" in reasons(machine, "crash")
+    assert "BackOff" in events(machine, "crash")
 
 
 def test_image_that_is_not_there(machine):
