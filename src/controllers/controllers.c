@@ -20,6 +20,7 @@ const struct cor_controller *const cor_controllers[] = {
 	&cor_controller_pod_gc,
 	&cor_controller_taint_eviction,
 	&cor_controller_service_lb,
+	&cor_controller_disruption,
 	&cor_controller_event_ttl,
 	NULL,
 };

@@ -36,24 +36,13 @@ static int32_t max32(int32_t a, int32_t b) {
 
 /* ---- what there is ---- */
 
-/* Percentages of surge round up, of unavailability down. */
-static int32_t scaled(struct cor_intstr v, int32_t total, int32_t absent, bool up) {
-	int64_t percent;
-	if (v.kind == COR_INTSTR_INT)
-		return v.i;
-	if (v.kind == COR_INTSTR_NONE || v.s.n < 2 ||
-	    !cor_str_to_i64(cor_str_sub(v.s, 0, v.s.n - 1), &percent))
-		return absent;
-	return (int32_t)((percent * total + (up ? 99 : 0)) / 100);
-}
-
 static void budget(struct deploy *s) {
 	const struct apps_v1_RollingUpdateDeployment *r = s->d->spec.strategy.rollingUpdate;
 	s->recreate = cor_str_eq(s->d->spec.strategy.type, COR_STR("Recreate"));
 	if (s->recreate || !r)
 		return;
-	s->surge = scaled(r->maxSurge, s->replicas, 1, true);
-	s->unavailable = scaled(r->maxUnavailable, s->replicas, 0, false);
+	s->surge = cor_intstr_of(r->maxSurge, s->replicas, 1, true);
+	s->unavailable = cor_intstr_of(r->maxUnavailable, s->replicas, 0, false);
 	if (s->surge == 0 && s->unavailable == 0)
 		s->unavailable = 1;
 	s->unavailable = min32(s->unavailable, s->replicas);

@@ -78,6 +78,16 @@ void cor_pod_set_condition(struct cor_arena *a, struct core_v1_Pod *pod, const s
 	slot->lastTransitionTime = since;
 }
 
+int32_t cor_intstr_of(struct cor_intstr v, int32_t total, int32_t absent, bool up) {
+	int64_t percent;
+	if (v.kind == COR_INTSTR_INT)
+		return v.i;
+	if (v.kind == COR_INTSTR_NONE || v.s.n < 2 ||
+	    !cor_str_to_i64(cor_str_sub(v.s, 0, v.s.n - 1), &percent))
+		return absent;
+	return (int32_t)((percent * total + (up ? 99 : 0)) / 100);
+}
+
 bool cor_pod_active(const struct core_v1_Pod *pod) {
 	return !cor_pod_finished(pod) && !cor_deleting(&pod->metadata);
 }

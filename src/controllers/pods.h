@@ -27,6 +27,9 @@ const struct core_v1_Toleration *cor_toleration(const struct core_v1_Pod *pod, c
 void cor_pod_set_condition(struct cor_arena *a, struct core_v1_Pod *pod, const struct core_v1_PodCondition *c,
 	cor_time now);
 
+/* A number, or a percentage of total that is rounded up or down; absent when v is neither. */
+int32_t cor_intstr_of(struct cor_intstr v, int32_t total, int32_t absent, bool up);
+
 /* A sorted insert or overwrite; strings are not copied. The map may share entries with another
  * object: it is copied first. */
 void cor_strmap_set(struct cor_arena *a, struct cor_strmap *m, struct cor_str key, struct cor_str value);

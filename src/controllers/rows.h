@@ -22,3 +22,4 @@ extern const struct cor_controller cor_controller_node_lifecycle;
 extern const struct cor_controller cor_controller_pod_gc;
 extern const struct cor_controller cor_controller_taint_eviction;
 extern const struct cor_controller cor_controller_service_lb;
+extern const struct cor_controller cor_controller_disruption;

@@ -318,6 +318,38 @@ static void test_claims_outlive_their_set(void **state) {
 	assert_int_equal(count(rig, COR_RES_PERSISTENTVOLUMECLAIMS), 3);
 }
 
+/* ---- disruption ---- */
+
+static bool budget_says(struct rig *rig, const char *text) {
+	struct cor_obj *o = cor_store_get(cor_registry_store(rig->r), COR_RES_PODDISRUPTIONBUDGETS, COR_STR("default"),
+		COR_STR("b"));
+	return o && cor_str_contains(o->json, cor_str_c(text));
+}
+
+#define BUDGET(rule) "{\"metadata\":{\"name\":\"b\"},\"spec\":{" rule ",\"selector\":{\"matchLabels\":{\"app\":\"web\"}}}}"
+
+static void test_a_budget_counts_what_may_go(void **state) {
+	struct rig *rig = *state;
+	create(rig, COR_RES_STATEFULSETS, "default", SET(""));
+	create(rig, COR_RES_PODDISRUPTIONBUDGETS, "default", BUDGET("\"maxUnavailable\":1"));
+	settle(rig);
+	assert_true(budget_says(rig, "\"disruptionsAllowed\":1,\"currentHealthy\":3,\"desiredHealthy\":2,\"expectedPods\":3"));
+	assert_true(budget_says(rig, "SufficientPods"));
+	rig->broken = "web-1";
+	drop(rig, COR_RES_PODS, "web-1");
+	settle(rig);
+	assert_true(budget_says(rig, "\"disruptionsAllowed\":0,\"currentHealthy\":2"));
+	assert_true(budget_says(rig, "InsufficientPods"));
+}
+
+static void test_half_of_three_pods_is_two(void **state) {
+	struct rig *rig = *state;
+	create(rig, COR_RES_STATEFULSETS, "default", SET(""));
+	create(rig, COR_RES_PODDISRUPTIONBUDGETS, "default", BUDGET("\"minAvailable\":\"50%\""));
+	settle(rig);
+	assert_true(budget_says(rig, "\"disruptionsAllowed\":1,\"currentHealthy\":3,\"desiredHealthy\":2,\"expectedPods\":3"));
+}
+
 /* ---- nodes ---- */
 
 #define POD(tolerations) "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"tolerations\":[" tolerations "]," \
@@ -470,6 +502,7 @@ int main(void) {
 		T(test_updates_from_the_top_down_to_the_partition), T(test_on_delete_waits_for_people),
 		T(test_a_rollback_reuses_the_old_revision), T(test_deployment_scales_and_its_pods_go_with_it),
 		T(test_claims_outlive_their_set), T(test_a_pod_that_does_not_tolerate_has_to_go),
+		T(test_a_budget_counts_what_may_go), T(test_half_of_three_pods_is_two),
 		T(test_a_pod_stays_as_long_as_it_tolerates), T(test_a_taint_that_goes_in_time_drives_nobody_away),
 		T(test_the_only_node_is_silent), T(test_one_of_two_nodes_is_silent), T(test_a_cordoned_node_says_so),
 		T(test_a_plan_that_is_always_stale_slows_down),
