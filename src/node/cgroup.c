@@ -318,6 +318,21 @@ bool cor_cgroup_remove(const struct cor_cgroups *cg, const char *path) {
 	return ok;
 }
 
+void cor_cgroup_pods(const struct cor_cgroups *cg, void (*fn)(void *arg, const char *pod_uid), void *arg) {
+	static const char *const classes[] = { "", "/burstable", "/besteffort" };
+	for (size_t i = 0; i < cg->n_hierarchies * cor_countof(classes); i++) {
+		_cleanup_free_ char *path = cor_asprintf("%s%s%s", cg->hierarchies[i / cor_countof(classes)], cg->base,
+			classes[i % cor_countof(classes)]);
+		DIR *d = opendir(path);
+		const struct dirent *e;
+		while (d && (e = readdir(d)))
+			if (strncmp(e->d_name, "pod", 3) == 0)
+				fn(arg, e->d_name + 3);
+		if (d)
+			(void)closedir(d);
+	}
+}
+
 /* ---- reading ---- */
 
 uint64_t cor_cgroup_oom_kills(const struct cor_cgroups *cg, const char *path) {

@@ -52,6 +52,8 @@ size_t cor_cgroup_signal(const struct cor_cgroups *cg, const char *path, int sig
 size_t cor_cgroup_kill(const struct cor_cgroups *cg, const char *path);
 /* With everything below. False when a process is still in it; missing is fine. */
 bool cor_cgroup_remove(const struct cor_cgroups *cg, const char *path);
+/* The uid of every pod that has a group in one of the hierarchies; it may come more than once. */
+void cor_cgroup_pods(const struct cor_cgroups *cg, void (*fn)(void *arg, const char *pod_uid), void *arg);
 /* Processes in it (and below) that the kernel has killed for lack of memory. */
 uint64_t cor_cgroup_oom_kills(const struct cor_cgroups *cg, const char *path);
 [[nodiscard]] int cor_cgroup_stats(const struct cor_cgroups *cg, const char *path,

@@ -82,6 +82,12 @@ static void on_pin(struct cor_str uid, const char *ip, void *arg) {
 		note(&s->pods, name);
 }
 
+static void on_group(void *arg, const char *uid) {
+	struct sweep *s = arg;
+	if (!known_pod(s->all, uid))
+		note(&s->pods, uid);
+}
+
 /* ---- removing them, on a worker ---- */
 
 static void on_worker(struct cor_job *job) {
@@ -142,6 +148,7 @@ void pods_sweep(struct cor_pods *ps) {
 	list(ps, "logs", known_log, &s->logs);
 	if (cor_pod_ns_list(ps->c.net, on_pin, s, &err) < 0)
 		cor_warn("pods without an object: %s", err.message);
+	rt->ops->pods(rt, on_group, s);
 	struct cor_container **orphans = NULL;
 	size_t n = 0;
 	while ((run = rt->ops->next(rt, &it)))

@@ -179,6 +179,8 @@ struct cor_runtime_ops {
 		const struct cor_resources *r, struct cor_err *err);
 	/* After the last container of the pod was removed. */
 	void (*pod_remove)(struct cor_runtime *rt, const char *pod_uid, enum cor_qos qos);
+	/* Every pod that has a cgroup; a uid may come more than once. */
+	void (*pods)(struct cor_runtime *rt, void (*fn)(void *arg, const char *pod_uid), void *arg);
 
 	/* Creates and starts. Fails at once (and does not call done) for a description that is wrong. */
 	int (*start)(struct cor_runtime *rt, const struct cor_container_spec *spec,

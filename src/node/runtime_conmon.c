@@ -44,6 +44,10 @@ static void pod_remove(struct cor_runtime *base, const char *pod_uid, enum cor_q
 		cor_warn("control group %s cannot be removed: it has processes", path);
 }
 
+static void pods(struct cor_runtime *base, void (*fn)(void *arg, const char *pod_uid), void *arg) {
+	cor_cgroup_pods(&crt_of(base)->cg, fn, arg);
+}
+
 static int update(struct cor_runtime *base, struct cor_container *c, const struct cor_resources *r,
 	struct cor_err *err) {
 	if (c->phase != COR_CONTAINER_RUNNING)
@@ -101,6 +105,7 @@ static const struct cor_runtime_ops ops = {
 	.free = crt_free,
 	.pod_cgroup = pod_cgroup,
 	.pod_remove = pod_remove,
+	.pods = pods,
 	.start = crt_start,
 	.stop = crt_stop,
 	.kill = crt_kill,
