@@ -23,9 +23,11 @@ static int teardown(void **state) {
 	return 0;
 }
 
-static void expect_text(struct cor_str got, const char *want) {
-	if (!cor_str_eq_c(got, want))
-		fail_msg("want %s\n got %.*s", want, COR_STR_ARG(got));
+static void expect_text(struct cor_str got, const char *text) {
+	struct cor_str want = cor_str_c(text);
+
+	if (!cor_str_eq(got, want))
+		fail_msg("want %.*s\n got %.*s", COR_STR_ARG(want), COR_STR_ARG(got));
 }
 
 static void test_parse_and_print(void **state) {

@@ -260,7 +260,7 @@ static void ws_open(struct world *t, const char *path, const char *protocols) {
 
 	upgrade(t, path, "websocket", protocols);
 	if (!t->upgraded)
-		fail_msg("%s %s: %d %s", path, protocols, t->status, t->body);
+		fail_msg("%s %s: %d %s", path, protocols ? protocols : "without a protocol", t->status, t->body);
 	for (size_t i = 0; i < 8; i++)
 		cor_buf_clear(&t->got[i]);
 	t->cws = cor_ws_client(t->conn, &ops, t);
