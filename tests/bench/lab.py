@@ -292,6 +292,14 @@ class Cluster:
             raise Failed(f"processes: {found}")
         return found
 
+    def why(self, pod):
+        """What a pod's status and its last event say. On a new connection: the old one may have been idle too long."""
+        self.api.connection = self.api.connect()
+        status = self.api.do("GET", f"/api/v1/namespaces/default/pods/{pod}")["status"]
+        events = self.api.do("GET", f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={pod}")["items"]
+        last = f"{events[-1]['reason']}: {events[-1]['message']}" if events else "no event"
+        return f"{status.get('phase')}, {json.dumps(status.get('containerStatuses', [{}])[0].get('state'))}, {last}"
+
     def settle(self, quiet=1.0, limit=30):
         """Until our processes use no CPU for a while."""
         end = time.monotonic() + limit
