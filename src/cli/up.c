@@ -330,7 +330,10 @@ static int run(struct up *u, struct cor_err *err) {
 	pid_t running = cor_cluster_pid(&u->cluster);
 	if (running > 0) {
 		(void)kill(running, SIGUSR1);
-		return wait_node(u, err) < 0 ? err->code : give_kubeconfig(u, err);
+		r = wait_node(u, err);
+		/* One that was dying when it was asked has left its children's last words: begin anew. */
+		if (cor_cluster_pid(&u->cluster) == running)
+			return r < 0 ? r : give_kubeconfig(u, err);
 	}
 	if (u->foreground)
 		be_supervisor(u, -1);
