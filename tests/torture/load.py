@@ -138,11 +138,12 @@ class Watcher(Thread):
 
     def step(self):
         try:
-            if self.place is None:
+            listed = self.place is None
+            if listed:
                 self.list()
-            else:
-                self.follower.resumed += 1
             for event in self.client.watch(self.path, self.place):
+                self.follower.resumed += not listed
+                listed = True
                 meta = event["object"]["metadata"]
                 self.place = int(meta["resourceVersion"])
                 if event["type"] == "BOOKMARK":

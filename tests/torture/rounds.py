@@ -91,7 +91,9 @@ class Torture:
 
     def kept_processes(self):
         found = truth.containers(self.machine)
-        return {name: found.get(p["uid"], {}) for name, p in self.kept.items()}
+        # The first process of each container: httpd forks for a request.
+        return {name: {i: min(procs, key=lambda p: (p[1], p[0])) for i, procs in found.get(p["uid"], {}).items()}
+                for name, p in self.kept.items()}
 
     # ---- requests of the checker itself, through whatever is there ----
 
