@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, and nothing when none is.
 #
-#   tools/deps.sh [build] [run] [test] [bench]      the first three without arguments
+#   tools/deps.sh [build] [run] [test] [bench] [vm]      the first three without arguments
 set -eu
 
 BUILD="gcc libc6-dev make meson ninja-build pkg-config python3 libuv1-dev libssl-dev libnghttp2-dev
@@ -17,6 +17,9 @@ TEST="python3-pytest python3-kubernetes python3-yaml docker-registry apache2-uti
 # Peers that benchmarks are measured beside, and what loads a server.
 BENCH="podman catatonit etcd-server nghttp2-client busybox-static binutils curl"
 
+# Control groups v2 in a virtual machine (tests/vm/run).
+VM="qemu-system-x86 kmod busybox-static"
+
 packages=""
 for group in ${*:-build run test}; do
 	case $group in
@@ -24,7 +27,8 @@ for group in ${*:-build run test}; do
 	run) packages="$packages $RUN" ;;
 	test) packages="$packages $TEST" ;;
 	bench) packages="$packages $BENCH" ;;
-	*) echo "deps.sh: unknown group '$group': build, run, test and bench exist" >&2; exit 2 ;;
+	vm) packages="$packages $VM" ;;
+	*) echo "deps.sh: unknown group '$group': build, run, test, bench and vm exist" >&2; exit 2 ;;
 	esac
 done
 # Any kubectl will do: a newer one than Debian's is often there already.
