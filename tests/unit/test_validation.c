@@ -217,6 +217,29 @@ static const struct rule network[] = {
 		"`port` is not specified" },
 };
 
+#define POD(more) X("\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"" more "]}")
+#define IN "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":"
+
+static const struct rule pods[] = {
+	{ COR_RES_PODS, NULL, POD("}],\"securityContext\":{\"sysctls\":[{\"name\":\"foo-\",\"value\":\"\"},{\"name\":"
+		"\"kernel.shm_rmid_forced\",\"value\":\"1\"}]},\"volumes\":["),
+		"spec.securityContext.sysctls[0].name: Invalid value: \"foo-\": must have at most 253 characters and match regex "
+		"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$" },
+	{ COR_RES_PODS, NULL, POD(",\"securityContext\":{\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":"
+		"\"../x\"}}}"), "spec.containers[0].securityContext.seccompProfile.localhostProfile: Invalid value: \"../x\": "
+		"must not contain '..'" },
+	{ COR_RES_PODS, NULL, POD("}],\"volumes\":[{\"name\":\"v\",\"emptyDir\":{},\"hostPath\":{\"path\":\"/\"}}"),
+		"spec.volumes[0].emptyDir: Forbidden: may not specify more than 1 volume type" },
+	{ COR_RES_PODS, NULL, POD("}],\"dnsPolicy\":\"None\",\"volumes\":["),
+		"spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None" },
+	{ COR_RES_PODS, NULL, POD("}]," IN "[]}}},\"volumes\":["), "spec.affinity.nodeAffinity."
+		"requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node "
+		"selector term" },
+	{ COR_RES_PODS, NULL, POD("}],\"topologySpreadConstraints\":[{\"maxSkew\":0,\"topologyKey\":\"z\","
+		"\"whenUnsatisfiable\":\"ScheduleAnyway\"}"), "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must "
+		"be greater than zero" },
+};
+
 static void check(struct rig *rig, const struct rule *r) {
 	const struct cor_resource *res = &cor_resources[r->res];
 	const char *ns = res->namespaced ? "default" : "";
@@ -241,6 +264,7 @@ static void check_all(const struct rule *rules, size_t n) {
 	for (size_t i = 0; i < n; i++) {
 		void *rig;
 		assert_int_equal(setup(&rig), 0);
+		(void)create(rig, COR_RES_SERVICEACCOUNTS, "default", "{\"metadata\":{\"name\":\"default\"}}");
 		check(rig, &rules[i]);
 		assert_int_equal(teardown(&rig), 0);
 	}
@@ -258,6 +282,10 @@ static void test_core(void **state) {
 	check_all(core, cor_countof(core));
 }
 
+static void test_pods(void **state) {
+	check_all(pods, cor_countof(pods));
+}
+
 static void test_network(void **state) {
 	check_all(network, cor_countof(network));
 }
@@ -267,7 +295,7 @@ int main(void) {
 		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_storage),
 		cmocka_unit_test(test_core),
-		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_network), cmocka_unit_test(test_pods),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,9 @@ void cor_claim_spec_defaults(struct core_v1_PersistentVolumeClaimSpec *spec);
 /* Field errors of a spec at path. claims: names of claim templates, which count as volumes. */
 void cor_podspec_validate(struct cor_field_errors *e, const struct cor_fpath *path,
 	const struct core_v1_PodSpec *spec, bool pod, const struct cor_str *claims, size_t n_claims);
+/* Terms that select nodes, of pods and of volumes. */
+void cor_node_selector_validate(struct cor_field_errors *e, const struct cor_fpath *at,
+	const struct core_v1_NodeSelector *s);
 /* What a pod's spec may not change. */
 void cor_podspec_validate_update(struct cor_kind_ctx *ctx, struct cor_field_errors *e,
 	const struct core_v1_PodSpec *now, const struct core_v1_PodSpec *old);

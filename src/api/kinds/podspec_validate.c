@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Validation of PodSpec, for pods and templates (facts/kinds.md 5.2 to 5.4): the rules that people run
 // into, in the order in which Kubernetes reports them. What is not checked here is accepted.
-#include "api/kinds/podspec.h"
+#include "api/kinds/podspec_priv.h"
 
 #include "codec/codec.h"
 #include "codec/quantity.h"
@@ -26,71 +26,6 @@ static bool known_volume(const struct scope *s, struct cor_str name) {
 		if (cor_str_eq(s->claims[i], name))
 			return true;
 	return false;
-}
-
-/* ---- volumes ---- */
-
-static void check_mode(struct scope *s, const struct cor_fpath *at, const char *field, const int32_t *mode) {
-	if (mode && (*mode < 0 || *mode > 0777))
-		cor_fe_invalid(s->e, COR_FIELD(at, field), cor_fv_int(s->e, *mode),
-			"must be a number between 0 and 0777 (octal), both inclusive");
-}
-
-static void check_items(struct scope *s, const struct cor_fpath *at, const core_v1_KeyToPath *p, size_t n) {
-	const struct cor_fpath *items = COR_FIELD(at, "items");
-	for (size_t i = 0; i < n; i++) {
-		const struct cor_fpath *x = COR_INDEX(items, i);
-		if (p[i].key.n == 0)
-			cor_fe_required(s->e, COR_FIELD(x, "key"), "%s", "");
-		(void)cor_fe_need(s->e, COR_FIELD(x, "path"), p[i].path, cor_check_relative_path(p[i].path));
-		check_mode(s, x, "mode", p[i].mode);
-	}
-}
-
-static void check_host_path(struct scope *s, const struct cor_fpath *at,
-	const core_v1_HostPathVolumeSource *h) {
-	static const char *const types[] = { "", "DirectoryOrCreate", "Directory", "FileOrCreate", "File",
-		"Socket", "CharDevice", "BlockDevice", NULL };
-	if (h->path.n == 0)
-		cor_fe_required(s->e, COR_FIELD(at, "path"), "%s", "");
-	if (h->type.p)
-		(void)cor_fe_one_of(s->e, COR_FIELD(at, "type"), h->type, types);
-}
-
-static void check_source(struct scope *s, const struct cor_fpath *at, const core_v1_Volume *v) {
-	if (v->hostPath)
-		check_host_path(s, COR_FIELD(at, "hostPath"), v->hostPath);
-	if (v->secret) {
-		const struct cor_fpath *x = COR_FIELD(at, "secret");
-		if (v->secret->secretName.n == 0)
-			cor_fe_required(s->e, COR_FIELD(x, "secretName"), "%s", "");
-		check_mode(s, x, "defaultMode", v->secret->defaultMode);
-		check_items(s, x, v->secret->items.p, v->secret->items.n);
-	}
-	if (v->configMap) {
-		const struct cor_fpath *x = COR_FIELD(at, "configMap");
-		if (v->configMap->name.n == 0)
-			cor_fe_required(s->e, COR_FIELD(x, "name"), "%s", "");
-		check_mode(s, x, "defaultMode", v->configMap->defaultMode);
-		check_items(s, x, v->configMap->items.p, v->configMap->items.n);
-	}
-	if (v->persistentVolumeClaim && v->persistentVolumeClaim->claimName.n == 0)
-		cor_fe_required(s->e, COR_FIELD(COR_FIELD(at, "persistentVolumeClaim"), "claimName"), "%s", "");
-}
-
-static void check_volumes(struct scope *s, const struct cor_fpath *path) {
-	const struct cor_fpath *list = COR_FIELD(path, "volumes");
-	for (size_t i = 0; i < s->spec->volumes.n; i++) {
-		const core_v1_Volume *v = &s->spec->volumes.p[i];
-		const struct cor_fpath *at = COR_INDEX(list, i);
-		if (cor_fe_need(s->e, COR_FIELD(at, "name"), v->name, cor_check_dns_label(v->name)))
-			for (size_t j = 0; j < i; j++)
-				if (cor_str_eq(s->spec->volumes.p[j].name, v->name)) {
-					cor_fe_duplicate(s->e, COR_FIELD(at, "name"), cor_fv_str(s->e, v->name));
-					break;
-				}
-		check_source(s, at, v);
-	}
 }
 
 /* ---- parts of a container ---- */
@@ -231,6 +166,9 @@ static void check_probe(struct scope *s, const struct cor_fpath *at, const core_
 	(void)cor_fe_not_negative(s->e, COR_FIELD(at, "periodSeconds"), p->periodSeconds);
 	(void)cor_fe_not_negative(s->e, COR_FIELD(at, "successThreshold"), p->successThreshold);
 	(void)cor_fe_not_negative(s->e, COR_FIELD(at, "failureThreshold"), p->failureThreshold);
+	if (p->terminationGracePeriodSeconds && !once)
+		cor_fe_invalid(s->e, COR_FIELD(at, "terminationGracePeriodSeconds"),
+			cor_fv_int(s->e, *p->terminationGracePeriodSeconds), "must not be set for readinessProbes");
 	if (once && p->successThreshold != 1)
 		cor_fe_invalid(s->e, COR_FIELD(at, "successThreshold"), cor_fv_int(s->e, p->successThreshold),
 			"must be 1");
@@ -266,6 +204,7 @@ static void check_container(struct scope *s, const struct cor_fpath *at, const c
 	check_env(s, at, c);
 	check_mounts(s, at, c);
 	check_resources(s, COR_FIELD(at, "resources"), &c->resources);
+	cor_container_rights_validate(s->e, COR_FIELD(at, "securityContext"), c->securityContext, s->spec);
 	check_hooks(s, at, c->lifecycle);
 	check_probe(s, COR_FIELD(at, "livenessProbe"), c->livenessProbe, true);
 	check_probe(s, COR_FIELD(at, "readinessProbe"), c->readinessProbe, false);
@@ -351,7 +290,7 @@ void cor_podspec_validate(struct cor_field_errors *e, const struct cor_fpath *pa
 	static const char *const restarts[] = { "Always", "OnFailure", "Never", NULL };
 	static const char *const dns[] = { "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None", NULL };
 	struct scope s = { .e = e, .spec = spec, .claims = claims, .n_claims = n_claims, .pod = pod };
-	check_volumes(&s, path);
+	cor_podspec_volumes_validate(e, path, spec);
 	check_containers(&s, path);
 	(void)cor_fe_one_of(e, COR_FIELD(path, "restartPolicy"), spec->restartPolicy, restarts);
 	(void)cor_fe_one_of(e, COR_FIELD(path, "dnsPolicy"), spec->dnsPolicy, dns);
@@ -368,6 +307,7 @@ void cor_podspec_validate(struct cor_field_errors *e, const struct cor_fpath *pa
 		(void)cor_fe_broken(e, COR_FIELD(path, "subdomain"), spec->subdomain,
 			cor_check_dns_label(spec->subdomain));
 	check_tolerations(&s, path);
+	cor_podspec_policy_validate(e, path, spec);
 	check_subdomain(&s, COR_FIELD(path, "priorityClassName"), spec->priorityClassName);
 	check_subdomain(&s, COR_FIELD(path, "runtimeClassName"), spec->runtimeClassName);
 	if (spec->ephemeralContainers.n && !pod)
@@ -387,6 +327,34 @@ static void restore_images(core_v1_Container *to, const core_v1_Container *from,
 		to[i].image = from[i].image;
 }
 
+static bool same_but_seconds(const core_v1_Toleration *a, const core_v1_Toleration *b) {
+	return cor_str_eq(a->key, b->key) && cor_str_eq(a->operator, b->operator) && cor_str_eq(a->value, b->value) &&
+		cor_str_eq(a->effect, b->effect);
+}
+
+/* They may become more, and last for another time. */
+static void check_toleration_update(struct cor_field_errors *e, const struct core_v1_PodSpec *now,
+	const struct core_v1_PodSpec *old) {
+	for (size_t i = 0; i < old->tolerations.n; i++) {
+		bool kept = false;
+		for (size_t k = 0; k < now->tolerations.n && !kept; k++)
+			kept = same_but_seconds(&now->tolerations.p[k], &old->tolerations.p[i]);
+		if (!kept) {
+			cor_fe_forbidden(e, COR_ROOT("spec.tolerations"),
+				"existing toleration can not be modified except its tolerationSeconds");
+			return;
+		}
+	}
+}
+
+static void check_deadline_update(struct cor_field_errors *e, const int64_t *now, const int64_t *old) {
+	const struct cor_fpath *at = COR_ROOT("spec.activeDeadlineSeconds");
+	if (old && !now)
+		cor_fe_invalid(e, at, cor_fv_null(), "must not update from a positive integer to nil value");
+	else if (old && *now > *old)
+		cor_fe_invalid(e, at, cor_fv_int(e, *now), "must be less than or equal to previous value");
+}
+
 void cor_podspec_validate_update(struct cor_kind_ctx *ctx, struct cor_field_errors *e,
 	const struct core_v1_PodSpec *now, const struct core_v1_PodSpec *old) {
 	const struct cor_fpath *spec = COR_ROOT("spec");
@@ -399,6 +367,8 @@ void cor_podspec_validate_update(struct cor_kind_ctx *ctx, struct cor_field_erro
 	core_v1_PodSpec *c = cor_obj_dup(&cor_type_core_v1_PodSpec, now, ctx->arena);
 	if (!c)
 		return;
+	check_toleration_update(e, now, old);
+	check_deadline_update(e, now->activeDeadlineSeconds, old->activeDeadlineSeconds);
 	restore_images(c->containers.p, old->containers.p, c->containers.n);
 	restore_images(c->initContainers.p, old->initContainers.p, c->initContainers.n);
 	c->activeDeadlineSeconds = old->activeDeadlineSeconds;

@@ -17,3 +17,11 @@ void cor_volume_validate_update(
 void cor_class_validate(struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *e);
 void cor_class_validate_update(
 	struct cor_kind_ctx *ctx, const void *obj, const void *old, struct cor_field_errors *e);
+
+/* The members of a source are pointers, one of which may be set: the others are reported with the
+ * text. How many are set. */
+size_t cor_validate_one_of(struct cor_field_errors *e, const struct cor_fpath *at,
+	const struct cor_type *t, const void *source, const char *several);
+/* A path on a node: there, and without "..". */
+void cor_validate_host_path(
+	struct cor_field_errors *e, const struct cor_fpath *at, struct cor_str path);

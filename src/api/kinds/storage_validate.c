@@ -2,6 +2,7 @@
 // Validation of claims, volumes and storage classes (facts/kinds.md 7, 11.6).
 #include "api/kinds/storage.h"
 
+#include "api/kinds/podspec.h"
 #include "codec/access.h"
 #include "codec/quantity.h"
 
@@ -130,21 +131,14 @@ void cor_claim_validate_update(
 
 /* ---- PersistentVolume ---- */
 
-/* The members of the source are pointers, one of which is set. */
-static void check_volume_source(struct cor_field_errors *e, const struct cor_fpath *spec,
-	const core_v1_PersistentVolumeSource *s) {
-	const struct cor_type *t = &cor_type_core_v1_PersistentVolumeSource;
+size_t cor_validate_one_of(struct cor_field_errors *e, const struct cor_fpath *at, const struct cor_type *t,
+	const void *source, const char *several) {
 	const struct cor_field *f = cor_type_fields(t);
 	size_t n = 0;
-	for (size_t i = 0; i < t->nfields; i++, f++) {
-		if (!*(cor_any_ptr *)cor_field_at(f, s))
-			continue;
-		if (n++ > 0)
-			cor_fe_forbidden(e, COR_FIELD(spec, cor_field_json(f)),
-				"may not specify more than 1 volume type");
-	}
-	if (n == 0)
-		cor_fe_required(e, spec, "must specify a volume type");
+	for (size_t i = 0; i < t->nfields; i++, f++)
+		if (*(cor_any_ptr *)cor_field_at(f, source) && n++ > 0)
+			cor_fe_forbidden(e, COR_FIELD(at, cor_field_json(f)), "%s", several);
+	return n;
 }
 
 static void check_csi(struct cor_field_errors *e, const struct cor_fpath *at,
@@ -162,8 +156,7 @@ static bool has_back_step(struct cor_str path) {
 	return found;
 }
 
-static void check_path(
-	struct cor_field_errors *e, const struct cor_fpath *at, struct cor_str path) {
+void cor_validate_host_path(struct cor_field_errors *e, const struct cor_fpath *at, struct cor_str path) {
 	if (path.n == 0)
 		cor_fe_required(e, at, "%s", "");
 	else if (has_back_step(path))
@@ -175,9 +168,8 @@ static void check_node_affinity(struct cor_field_errors *e, const struct cor_fpa
 	if (!a->required)
 		cor_fe_required(
 			e, COR_FIELD(at, "required"), "must specify required node constraints");
-	else if (a->required->nodeSelectorTerms.n == 0)
-		cor_fe_required(e, COR_FIELD(at, "required.nodeSelectorTerms"),
-			"must have at least one node selector term");
+	else
+		cor_node_selector_validate(e, COR_FIELD(at, "required"), a->required);
 }
 
 static void check_capacity(
@@ -201,16 +193,18 @@ void cor_volume_validate(struct cor_kind_ctx *ctx, const void *obj, struct cor_f
 	check_capacity(e, spec, &s->capacity);
 	(void)cor_fe_one_of(e, COR_FIELD(spec, "persistentVolumeReclaimPolicy"),
 		s->persistentVolumeReclaimPolicy, reclaim);
-	check_volume_source(e, spec, &s->persistentVolumeSource);
+	if (cor_validate_one_of(e, spec, &cor_type_core_v1_PersistentVolumeSource, &s->persistentVolumeSource,
+		"may not specify more than 1 volume type") == 0)
+		cor_fe_required(e, spec, "must specify a volume type");
 	if (s->hostPath) {
-		check_path(e, COR_FIELD(host, "path"), s->hostPath->path);
+		cor_validate_host_path(e, COR_FIELD(host, "path"), s->hostPath->path);
 		if (cor_str_eq_c(s->hostPath->path, "/") &&
 			cor_str_eq_c(s->persistentVolumeReclaimPolicy, "Recycle"))
 			cor_fe_forbidden(e, COR_FIELD(spec, "persistentVolumeReclaimPolicy"),
 				"may not be 'recycle' for a hostPath mount of '/'");
 	}
 	if (s->local) {
-		check_path(e, COR_FIELD(local, "path"), s->local->path);
+		cor_validate_host_path(e, COR_FIELD(local, "path"), s->local->path);
 		if (!s->nodeAffinity)
 			cor_fe_required(e, COR_FIELD(spec, "nodeAffinity"),
 				"Local volume requires node affinity");
