@@ -73,7 +73,7 @@ int cor_cluster_lock(const struct cor_cluster *c, int *ret_fd, struct cor_err *e
 	return 0;
 }
 
-int cor_hold_dir(const char *dir, struct cor_err *err) {
+int cor_hold_dir(const char *dir, int *ret_fd, struct cor_err *err) {
 	_cleanup_free_ char *path = cor_asprintf("%s/lock", dir);
 	/* flock() wants no right to write, so it does not matter who has made the file. */
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -86,6 +86,6 @@ int cor_hold_dir(const char *dir, struct cor_err *err) {
 			return cor_fail(err, -EBUSY, "another process works in %s and does not end", dir);
 		(void)poll(NULL, 0, HOLD_PAUSE_MS);
 	}
-	(void)cor_take_fd(fd);
+	*ret_fd = cor_take_fd(fd);
 	return 0;
 }

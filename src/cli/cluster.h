@@ -26,7 +26,7 @@ pid_t cor_cluster_pid(const struct cor_cluster *c);
  * -EAGAIN when another one holds it. */
 int cor_cluster_lock(const struct cor_cluster *c, int *ret_fd, struct cor_err *err);
 /* One process at a time works in dir: waits until the one before has ended, which it may be about to
- * (its supervisor was killed). Held until this process ends; programs that it starts do not hold it. */
-int cor_hold_dir(const char *dir, struct cor_err *err);
+ * (its supervisor was killed). Held while the descriptor is open; programs that it starts do not hold it. */
+int cor_hold_dir(const char *dir, int *ret_fd, struct cor_err *err);
 /* mkdir -p */
 int cor_make_dirs(const char *path, mode_t mode, struct cor_err *err);

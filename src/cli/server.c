@@ -29,6 +29,7 @@ enum { CONNECTIONS = 4096 };
 static const cor_time DRAIN = 3 * COR_SECOND;
 
 struct server {
+	int lock;                       /* on the data directory */
 	uv_loop_t loop;
 	uv_signal_t term, interrupt;
 	struct cor_world *world;
@@ -178,7 +179,7 @@ static int start(struct server *s, struct cor_err *err) {
 		return r;
 	if (mkdir(s->data_dir, 0700) < 0 && errno != EEXIST)
 		return cor_fail_errno(err, errno, "cannot make %s", s->data_dir);
-	if ((r = cor_hold_dir(s->data_dir, err)) < 0)
+	if ((r = cor_hold_dir(s->data_dir, &s->lock, err)) < 0)
 		return r;
 	const struct cor_sandbox sandbox = {
 		.process = COR_SANDBOX_SERVER, .uid = s->uid, .data_dir = s->data_dir, .listen_port = s->port,
@@ -210,6 +211,7 @@ static void stop(struct server *s) {
 	cor_tls_unref(s->tls);
 	cor_tls_unref(s->kubelet_tls);
 	cor_certs_fini(&s->certs);
+	(void)close(s->lock);
 }
 
 int cor_cmd_server(int argc, char **argv) {

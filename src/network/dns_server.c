@@ -2,6 +2,7 @@
 // Listeners and connections. A datagram is answered on the spot unless it has to be forwarded; a
 // connection may send several questions at once and gets answers as they are ready. Whatever a
 // client can grow is bounded: connections, questions waiting per connection, bytes not yet read.
+#include <errno.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -14,6 +15,7 @@
 #include "network/dns_forward_priv.h"
 #include "network/dns_pkt.h"
 
+enum { PORT_TRIES = 16 };
 enum { CONNS_MAX = 256, PENDING_MAX = 32, UNREAD_MAX = 256 * 1024, IDLE_MS = 10000, QUERY_MAX = 4096 };
 
 struct listener {
@@ -326,7 +328,7 @@ static void close_idle(uv_timer_t *t) {
 		uv_timer_stop(t);
 }
 
-int cor_dns_open_sockets(const char *ip, uint16_t port, int ret_fds[2], struct cor_err *err) {
+static int open_pair(const char *ip, uint16_t port, int ret_fds[2], struct cor_err *err) {
 	struct sockaddr_storage ss = { 0 };
 	const int types[2] = { SOCK_DGRAM, SOCK_STREAM };
 	int on = 1;
@@ -354,6 +356,14 @@ int cor_dns_open_sockets(const char *ip, uint16_t port, int ret_fds[2], struct c
 	ret_fds[0] = fds[0];
 	ret_fds[1] = fds[1];
 	return 0;
+}
+
+int cor_dns_open_sockets(const char *ip, uint16_t port, int ret_fds[2], struct cor_err *err) {
+	int r = -EADDRINUSE;
+	/* A port that is free for UDP may be in use for TCP: then another one. */
+	for (int i = 0; r == -EADDRINUSE && i < (port == 0 ? PORT_TRIES : 1); i++)
+		r = open_pair(ip, port, ret_fds, err);
+	return r;
 }
 
 static void listener_closed(uv_handle_t *h) {

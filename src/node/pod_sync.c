@@ -304,7 +304,9 @@ void pod_sync(struct pod *p) {
 	}
 	compute_status(p);
 	pod_write(p);
-	if (p->stopped)
+	/* What is left of a pod that ended by itself tells how it ended, until the API knows: an agent that is
+	 * killed in between has to find it again. */
+	if (p->stopped && (p->gone || p->object->metadata.deletionTimestamp != 0 || terminal(p->object->status.phase)))
 		pod_tear_down(p);
 	if (p->due > 0)
 		p->all->c.world->timer_set(p->all->c.world, &p->timer, p->due - pod_now(p));

@@ -40,5 +40,7 @@ def test_a_release_from_install_to_uninstall(machine, binary):
     helm("test", "app")
     helm("uninstall", "app", *waits)
     assert json.loads(helm("list", "-o", "json")) == []
-    assert machine.kubectl("get", "sts,pods,svc", "-l", "app.kubernetes.io/instance=app", "-o", "name") == ""
+    # helm waits for what it made; the pods are the set's.
+    machine.wait_for("all gone", lambda: machine.kubectl(
+        "get", "sts,pods,svc", "-l", "app.kubernetes.io/instance=app", "-o", "name") == "")
     machine.kubectl("delete", "pvc", "--all")
