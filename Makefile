@@ -4,7 +4,7 @@
 #   make          builds a release in build/
 #   make deps     installs the Debian packages that are missing (root)
 #   make demo     builds, starts a cluster, deploys examples/visits and shows it (root)
-#   make check    every test (root)
+#   make check    every test (root); FUZZ_SECONDS=10 is the time of each fuzz target
 #   make bench    every budget of the design, measured; BENCHFLAGS=--docs also writes docs/benchmarks.md (root)
 #   make fmt      our C as .clang-format says
 #   make lint     the house rules
@@ -13,6 +13,7 @@
 #   make coverage lines and branches that tests run, by folder (root)
 #   make clean    removes the build directories
 BUILD := build
+FUZZ_SECONDS := 10
 BENCH := $(addprefix tests/bench/, bench_codec bench_store bench_http bench_load bench_floor libbench_allocs.so)
 
 .PHONY: all deps build-deps demo check bench fmt lint fuzz analysis coverage install clean
@@ -34,7 +35,7 @@ demo: build-deps
 	examples/demo.sh
 
 check: deps
-	tests/run
+	tests/run --seconds $(FUZZ_SECONDS)
 
 bench: build-deps
 	tools/deps.sh bench
