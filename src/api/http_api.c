@@ -15,8 +15,9 @@ struct cor_http_api *cor_http_api_new(const struct cor_http_api_config *c) {
 	api->tokens = c->tokens;
 	api->tokens.registry = c->registry;
 	api->tokens.world = api->world;
-	api->kubelet_tls = c->kubelet_tls ? cor_tls_ref(c->kubelet_tls) : NULL;
 	api->ca_pem = c->ca_pem;
+	api->kubelet_cert = c->kubelet_cert;
+	api->kubelet_key = c->kubelet_key;
 	c->registry->tokens = &api->tokens;
 	return api;
 }

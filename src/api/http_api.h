@@ -7,15 +7,14 @@
 #include "net/http.h"
 
 struct cor_http_api;
-struct cor_tls;
 struct uv_loop_s;
 
 struct cor_http_api_config {
 	struct cor_registry *registry;
 	struct uv_loop_s *loop;
 	struct cor_tokens tokens;               /* key and issuer stay the caller's */
-	struct cor_tls *kubelet_tls;            /* client certificate towards nodes; a reference is taken */
-	struct cor_str ca_pem;                  /* of the cluster; stays the caller's */
+	struct cor_str ca_pem;                  /* of the cluster; stays the caller's, as the next two */
+	struct cor_str kubelet_cert, kubelet_key;       /* who we are towards nodes, PEM */
 };
 struct cor_http_api *cor_http_api_new(const struct cor_http_api_config *c);
 /* After the HTTP server has closed. */

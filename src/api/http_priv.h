@@ -28,7 +28,8 @@ struct cor_http_api {
 	struct cor_world *world;
 	struct uv_loop_s *loop;
 	struct cor_tokens tokens;
-	struct cor_tls *kubelet_tls;
+	struct cor_tls *kubelet_tls;    /* made when the first node is asked something */
+	struct cor_str kubelet_cert, kubelet_key;
 	struct cor_str ca_pem;
 	bool draining;
 	struct api_watch *watches;              /* streams that are open */

@@ -237,10 +237,21 @@ static void on_upgraded(void *arg, const struct cor_http_response *r, struct cor
 	forward_free(f);
 }
 
+static struct cor_tls *node_tls(struct cor_http_api *api) {
+	if (api->kubelet_tls)
+		return api->kubelet_tls;
+	const struct cor_tls_config c = { .cert = api->kubelet_cert, .key = api->kubelet_key, .ca = api->ca_pem };
+	struct cor_err err;
+	api->kubelet_tls = cor_tls_new(&c, &err);
+	/* The server looked at both when it started. */
+	cor_assert(api->kubelet_tls != NULL);
+	return api->kubelet_tls;
+}
+
 void api_forward(struct api_req *q, const struct proxy_target *t) {
 	bool upgrade = cor_stream_wants_upgrade(q->http);
 	struct cor_http_client_config cc = {
-		.loop = q->api->loop, .tls = t->tls ? q->api->kubelet_tls : NULL, .host = t->host,
+		.loop = q->api->loop, .tls = t->tls ? node_tls(q->api) : NULL, .host = t->host,
 		.port = t->port, .verify = t->verify,
 	};
 	struct forward *f = cor_new(struct forward);

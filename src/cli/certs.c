@@ -43,11 +43,14 @@ static int read_pair(const struct maker *m, const char *name, struct cor_pki_pai
 	return r < 0 ? r : 1;
 }
 
-static int write_pair(const struct maker *m, const char *name, const struct cor_pki_pair *p) {
+/* Only what everything else hangs on must survive a loss of power; a leaf that it damages does not fit, and
+ * is made anew at the next start. */
+static int write_pair(const struct maker *m, const char *name, const struct cor_pki_pair *p,
+	int (*write)(const char *path, struct cor_str pem, unsigned mode, struct cor_err *err)) {
 	_cleanup_free_ char *crt = path_of(m, name, "crt");
 	_cleanup_free_ char *key = path_of(m, name, "key");
-	int r = cor_pki_write_file(key, cor_buf_view(&p->key), 0600, m->err);
-	return r < 0 ? r : cor_pki_write_file(crt, cor_buf_view(&p->cert), 0644, m->err);
+	int r = write(key, cor_buf_view(&p->key), 0600, m->err);
+	return r < 0 ? r : write(crt, cor_buf_view(&p->cert), 0644, m->err);
 }
 
 static int ensure_ca(struct maker *m) {
@@ -55,7 +58,7 @@ static int ensure_ca(struct maker *m) {
 	if (r != 0)
 		return r;
 	r = cor_pki_make_ca(COR_STR("coracle-ca"), m->now - BACK_DAYS * DAY, m->now + CA_DAYS * DAY, m->ca, m->err);
-	return r < 0 ? r : write_pair(m, "ca", m->ca);
+	return r < 0 ? r : write_pair(m, "ca", m->ca, cor_pki_write_file);
 }
 
 static int ensure_leaf(struct maker *m, const char *name, struct cor_pki_subject s, struct cor_pki_pair *ret) {
@@ -69,7 +72,7 @@ static int ensure_leaf(struct maker *m, const char *name, struct cor_pki_subject
 	s.not_before = m->now - BACK_DAYS * DAY;
 	s.not_after = m->now + LEAF_DAYS * DAY;
 	r = cor_pki_issue(m->ca, &s, ret, m->err);
-	return r < 0 ? r : write_pair(m, name, ret);
+	return r < 0 ? r : write_pair(m, name, ret, cor_pki_write_derived);
 }
 
 static int ensure_server(struct maker *m, struct cor_pki_pair *ret) {
@@ -108,7 +111,7 @@ static int ensure_client(struct maker *m, const char *name, struct cor_str cn, s
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	kubeconfig_text(m, name, &p, &b);
 	_cleanup_free_ char *path = path_of(m, name, "kubeconfig");
-	return cor_pki_write_file(path, cor_buf_view(&b), 0600, m->err);
+	return cor_pki_write_derived(path, cor_buf_view(&b), 0600, m->err);
 }
 
 static int ensure_node(struct maker *m) {

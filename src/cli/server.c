@@ -39,7 +39,7 @@ struct server {
 	struct cor_http_api *api;
 	struct cor_http_server *http;
 	struct cor_certs certs;
-	struct cor_tls *tls, *kubelet_tls;
+	struct cor_tls *tls;
 	struct cor_jwt_key *sa_key;
 	/* options */
 	const char *data_dir, *listen, *advertise, *service_cidr, *domain, *node_name, *uid, *ready_fd;
@@ -116,12 +116,8 @@ static int make_certs(struct server *s, struct cor_err *err) {
 	struct cor_tls_config server = {
 		.server = true, .cert = cor_buf_view(&s->certs.server.cert), .key = cor_buf_view(&s->certs.server.key), .ca = ca,
 	};
-	struct cor_tls_config client = {
-		.cert = cor_buf_view(&s->certs.kubelet_client.cert), .key = cor_buf_view(&s->certs.kubelet_client.key), .ca = ca,
-	};
 	s->tls = cor_tls_new(&server, err);
-	s->kubelet_tls = s->tls ? cor_tls_new(&client, err) : NULL;
-	s->sa_key = s->kubelet_tls ? cor_jwt_key_new(cor_buf_view(&s->certs.sa_key), err) : NULL;
+	s->sa_key = s->tls ? cor_jwt_key_new(cor_buf_view(&s->certs.sa_key), err) : NULL;
 	return s->sa_key ? 0 : err->code;
 }
 
@@ -154,8 +150,9 @@ static size_t connections_max(void) {
 
 static int serve(struct server *s, struct cor_err *err) {
 	struct cor_http_api_config ac = {
-		.registry = s->registry, .loop = &s->loop, .kubelet_tls = s->kubelet_tls,
-		.ca_pem = cor_buf_view(&s->certs.ca.cert),
+		.registry = s->registry, .loop = &s->loop, .ca_pem = cor_buf_view(&s->certs.ca.cert),
+		.kubelet_cert = cor_buf_view(&s->certs.kubelet_client.cert),
+		.kubelet_key = cor_buf_view(&s->certs.kubelet_client.key),
 		.tokens = {
 			.world = s->world, .registry = s->registry, .key = s->sa_key,
 			.issuer = COR_STR("https://kubernetes.default.svc.cluster.local"),
@@ -209,7 +206,6 @@ static void stop(struct server *s) {
 	cor_scheduler_free(s->scheduler);
 	cor_jwt_key_free(s->sa_key);
 	cor_tls_unref(s->tls);
-	cor_tls_unref(s->kubelet_tls);
 	cor_certs_fini(&s->certs);
 	(void)close(s->lock);
 }

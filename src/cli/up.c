@@ -264,7 +264,7 @@ static int give_kubeconfig(struct up *u, struct cor_err *err) {
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	int r = cor_pki_read_file(from, &b, err);
 	if (r >= 0)
-		r = cor_pki_write_file(path, cor_buf_view(&b), 0600, err);
+		r = cor_pki_write_derived(path, cor_buf_view(&b), 0600, err);
 	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
 	int64_t owner, group;
 	if (r >= 0 && uid && gid && cor_option_number("SUDO_UID", uid, 0, UINT32_MAX, &owner, err) == 0 &&

@@ -602,11 +602,9 @@ struct cor_conn *cor_conn_new(const struct cor_conn_setup *s) {
 	if (c->tls) {
 		BIO *b = conn_bio(c);
 
-		c->ssl = cor_tls_session(c->tls, NULL);
+		c->ssl = cor_tls_session(c->tls, s->verify, NULL);
 		cor_assert(c->ssl != NULL);
 		SSL_set_bio(c->ssl, b, b);
-		if (!s->server && s->verify)
-			SSL_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
 		if (!s->server && s->server_name) {
 			X509_VERIFY_PARAM *p = SSL_get0_param(c->ssl);
 

@@ -144,7 +144,7 @@ void cor_conn_set_ref(struct cor_conn *c, bool ref);
 
 /* ---- TLS, inner side ---- */
 
-SSL *cor_tls_session(struct cor_tls *t, struct cor_err *err);
+SSL *cor_tls_session(struct cor_tls *t, bool verify, struct cor_err *err);
 bool cor_tls_is_server(const struct cor_tls *t);
 /* "what: reason" from OpenSSL's error queue, which is emptied. */
 [[nodiscard]] int cor_tls_fail(struct cor_err *err, int code, const char *what);

@@ -10,7 +10,31 @@
 
 enum { SERIAL_BYTES = 16 };
 
+struct cor_pki_signer {
+	X509 *cert;
+	EVP_PKEY *key;
+};
+
+static void signer_free(struct cor_pki_signer *s) {
+	if (!s)
+		return;
+	X509_free(s->cert);
+	EVP_PKEY_free(s->key);
+	free(s);
+}
+
+/* Takes cert and key. */
+static struct cor_pki_signer *signer_new(X509 *cert, EVP_PKEY *key) {
+	struct cor_pki_signer *s = cor_new(struct cor_pki_signer);
+
+	s->cert = cert;
+	s->key = key;
+	return s;
+}
+
 void cor_pki_pair_fini(struct cor_pki_pair *p) {
+	signer_free(p->signer);
+	p->signer = NULL;
 	if (p->key.p)
 		OPENSSL_cleanse(p->key.p, p->key.cap);
 	cor_buf_fini(&p->cert);
@@ -133,6 +157,25 @@ static bool add_sans(X509 *x, const struct cor_pki_subject *s) {
 		X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1;
 }
 
+/* X509_set_pubkey() prints the key and reads it again, which takes longer than to make one. So the points
+ * of our own kind go in as they are; only keys of somebody else take the long way. */
+static bool set_public_key(X509 *x, EVP_PKEY *key) {
+	unsigned char *point = NULL;
+	size_t n = 0;
+	char group[32] = "";
+
+	if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 &&
+		strcmp(group, SN_X9_62_prime256v1) == 0)
+		n = EVP_PKEY_get1_encoded_public_key(key, &point);
+	if (n == 0)
+		return X509_set_pubkey(x, key) == 1;
+	if (X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(x), OBJ_nid2obj(EVP_PKEY_EC), V_ASN1_OBJECT,
+		OBJ_nid2obj(NID_X9_62_prime256v1), point, (int)n) == 1)
+		return true;
+	OPENSSL_free(point);
+	return false;
+}
+
 static X509 *blank(const struct cor_pki_subject *s, EVP_PKEY *key) {
 	_cleanup_(X509_freep) X509 *x = X509_new();
 	_cleanup_(BN_freep) BIGNUM *serial = BN_new();
@@ -142,7 +185,7 @@ static X509 *blank(const struct cor_pki_subject *s, EVP_PKEY *key) {
 		BN_rand(serial, SERIAL_BYTES * 8 - 1, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) != 1 ||
 		!BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x)) ||
 		!set_time(X509_getm_notBefore(x), s->not_before) ||
-		!set_time(X509_getm_notAfter(x), s->not_after) || X509_set_pubkey(x, key) != 1)
+		!set_time(X509_getm_notAfter(x), s->not_after) || !set_public_key(x, key))
 		return NULL;
 	name = X509_get_subject_name(x);
 	for (size_t i = 0; i < s->n_orgs; i++)
@@ -172,37 +215,50 @@ int cor_pki_make_ca(struct cor_str cn, cor_time not_before, cor_time not_after,
 		r = print_key(key, &out.key, err);
 	if (r < 0)
 		return r;
+	out.signer = signer_new(cor_take(x), cor_take(key));
 	*ret = out;
 	out = (struct cor_pki_pair){ 0 };
 	return 0;
 }
 
+static int ensure_signer(struct cor_pki_pair *ca, struct cor_err *err) {
+	if (ca->signer)
+		return 0;
+	_cleanup_(X509_freep) X509 *cert = read_cert(cor_buf_view(&ca->cert), err);
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = cert ? read_key(cor_buf_view(&ca->key), err) : NULL;
+
+	if (!key) {
+		cor_wrap(err, "CA");
+		return err ? err->code : COR_E_INVALID;
+	}
+	ca->signer = signer_new(cor_take(cert), cor_take(key));
+	return 0;
+}
+
 /* Signs a certificate for key, which may be a public one. */
-static int issue(const struct cor_pki_pair *ca, const struct cor_pki_subject *s, EVP_PKEY *key,
+static int issue(struct cor_pki_pair *ca, const struct cor_pki_subject *s, EVP_PKEY *key,
 	struct cor_buf *ret, struct cor_err *err) {
-	_cleanup_(X509_freep) X509 *ca_cert = read_cert(cor_buf_view(&ca->cert), err);
-	_cleanup_(EVP_PKEY_freep) EVP_PKEY *ca_key = ca_cert
-		? read_key(cor_buf_view(&ca->key), err) : NULL;
 	_cleanup_(X509_freep) X509 *x = NULL;
 	const char *usage = s->server && s->client ? "serverAuth,clientAuth"
 		: s->server ? "serverAuth" : "clientAuth";
 
-	if (!ca_key) {
-		cor_wrap(err, "CA");
-		return err ? err->code : COR_E_INVALID;
-	}
+	int r = ensure_signer(ca, err);
+
+	if (r < 0)
+		return r;
+	X509 *ca_cert = ca->signer->cert;
 	x = blank(s, key);
 	if (!x || X509_set_issuer_name(x, X509_get_subject_name(ca_cert)) != 1 ||
 		!add_ext(x, ca_cert, NID_basic_constraints, "critical,CA:FALSE") ||
 		!add_ext(x, ca_cert, NID_key_usage, "critical,digitalSignature,keyEncipherment") ||
 		!add_ext(x, ca_cert, NID_ext_key_usage, usage) ||
 		!add_ext(x, ca_cert, NID_authority_key_identifier, "keyid") || !add_sans(x, s) ||
-		X509_sign(x, ca_key, EVP_sha256()) == 0)
+		X509_sign(x, ca->signer->key, EVP_sha256()) == 0)
 		return cor_tls_fail(err, COR_E_INTERNAL, "certificate");
 	return print_cert(x, ret, err);
 }
 
-int cor_pki_issue(const struct cor_pki_pair *ca, const struct cor_pki_subject *s,
+int cor_pki_issue(struct cor_pki_pair *ca, const struct cor_pki_subject *s,
 	struct cor_pki_pair *ret, struct cor_err *err) {
 	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 	_cleanup_pki_pair_ struct cor_pki_pair out = { 0 };
@@ -220,7 +276,7 @@ int cor_pki_issue(const struct cor_pki_pair *ca, const struct cor_pki_subject *s
 	return 0;
 }
 
-int cor_pki_sign_csr(const struct cor_pki_pair *ca, struct cor_str csr_pem,
+int cor_pki_sign_csr(struct cor_pki_pair *ca, struct cor_str csr_pem,
 	const struct cor_pki_subject *s, struct cor_buf *ret_cert, struct cor_err *err) {
 	_cleanup_(BIO_free_allp) BIO *b = cor_bio_of(csr_pem);
 	_cleanup_(X509_REQ_freep) X509_REQ *req = PEM_read_bio_X509_REQ(b, NULL, NULL, NULL);

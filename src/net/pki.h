@@ -16,6 +16,7 @@
 struct cor_pki_pair {
 	struct cor_buf cert;
 	struct cor_buf key;
+	struct cor_pki_signer *signer;  /* of a CA, since its first use: to read a key takes longer than to sign */
 };
 void cor_pki_pair_fini(struct cor_pki_pair *p);         /* wipes the key */
 #define _cleanup_pki_pair_ _cleanup_(cor_pki_pair_fini)
@@ -33,10 +34,10 @@ struct cor_pki_subject {
 [[nodiscard]] int cor_pki_make_ca(struct cor_str cn, cor_time not_before, cor_time not_after,
 	struct cor_pki_pair *ret, struct cor_err *err);
 /* A new key and a certificate for it. The result's cert holds the leaf only. */
-[[nodiscard]] int cor_pki_issue(const struct cor_pki_pair *ca, const struct cor_pki_subject *s,
+[[nodiscard]] int cor_pki_issue(struct cor_pki_pair *ca, const struct cor_pki_subject *s,
 	struct cor_pki_pair *ret, struct cor_err *err);
 /* The same for a signing request (PEM) of somebody else: only its public key is taken. */
-[[nodiscard]] int cor_pki_sign_csr(const struct cor_pki_pair *ca, struct cor_str csr_pem,
+[[nodiscard]] int cor_pki_sign_csr(struct cor_pki_pair *ca, struct cor_str csr_pem,
 	const struct cor_pki_subject *s, struct cor_buf *ret_cert, struct cor_err *err);
 
 /* Of the first certificate in pem. */
@@ -53,6 +54,10 @@ enum { COR_SHA256_HEX = 65 };
 
 /* Written to a temporary file beside it, synced and renamed: never a half file. */
 [[nodiscard]] int cor_pki_write_file(const char *path, struct cor_str pem, unsigned mode,
+	struct cor_err *err);
+/* The same without the wait for the disk, for what can be made anew: after a loss of power it may be
+ * missing or empty. */
+[[nodiscard]] int cor_pki_write_derived(const char *path, struct cor_str pem, unsigned mode,
 	struct cor_err *err);
 /* -ENOENT when there is none; larger than 1 MiB is COR_E_LIMIT. */
 [[nodiscard]] int cor_pki_read_file(const char *path, struct cor_buf *ret, struct cor_err *err);

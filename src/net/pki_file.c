@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PEM files: written beside their place, synced and renamed, so that a reader (or a crash) sees the
-// old file or the new one and never a part.
+// PEM files: written beside their place and renamed, so that a reader (or a crash) sees the old file or
+// the new one and never a part; synced before, unless they can be made anew.
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static void sync_directory(const char *path) {
 		(void)fsync(fd);
 }
 
-int cor_pki_write_file(const char *path, struct cor_str pem, unsigned mode, struct cor_err *err) {
+static int write_file(const char *path, struct cor_str pem, unsigned mode, bool sync, struct cor_err *err) {
 	_cleanup_free_ char *tmp = cor_asprintf("%s.XXXXXX", path);
 	_cleanup_close_ int fd = mkostemp(tmp, O_CLOEXEC);
 	int r = 0;
@@ -41,14 +41,23 @@ int cor_pki_write_file(const char *path, struct cor_str pem, unsigned mode, stru
 		return cor_fail_errno(err, errno, "%s", path);
 	/* mkostemp made it 0600: nobody can read it before it has its mode. */
 	r = write_all(fd, pem);
-	if (r == 0 && (fchmod(fd, (mode_t)mode) < 0 || fsync(fd) < 0 || rename(tmp, path) < 0))
+	if (r == 0 && (fchmod(fd, (mode_t)mode) < 0 || (sync && fsync(fd) < 0) || rename(tmp, path) < 0))
 		r = -errno;
 	if (r < 0) {
 		(void)unlink(tmp);
 		return cor_fail_errno(err, -r, "%s", path);
 	}
-	sync_directory(path);
+	if (sync)
+		sync_directory(path);
 	return 0;
+}
+
+int cor_pki_write_file(const char *path, struct cor_str pem, unsigned mode, struct cor_err *err) {
+	return write_file(path, pem, mode, true, err);
+}
+
+int cor_pki_write_derived(const char *path, struct cor_str pem, unsigned mode, struct cor_err *err) {
+	return write_file(path, pem, mode, false, err);
 }
 
 int cor_pki_read_file(const char *path, struct cor_buf *ret, struct cor_err *err) {

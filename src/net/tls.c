@@ -13,6 +13,7 @@
 struct cor_tls {
 	unsigned refs;
 	bool server;
+	bool no_roots;          /* a client that has no CA of its own and not read the system's yet */
 	SSL_CTX *ctx;
 };
 
@@ -129,8 +130,7 @@ static int make_ctx(const struct cor_tls_config *c, SSL_CTX **ret, struct cor_er
 			return r;
 		if (c->server)
 			SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
-	} else if (!c->server)
-		SSL_CTX_set_default_verify_paths(ctx);
+	}
 	if (c->server)
 		SSL_CTX_set_alpn_select_cb(ctx, select_alpn, c->no_http2 ? ctx : NULL);
 	else
@@ -148,6 +148,7 @@ struct cor_tls *cor_tls_new(const struct cor_tls_config *c, struct cor_err *err)
 	t = cor_new(struct cor_tls);
 	t->refs = 1;
 	t->server = c->server;
+	t->no_roots = !c->server && !c->ca.n;
 	t->ctx = ctx;
 	return t;
 }
@@ -173,11 +174,17 @@ int cor_tls_reload(struct cor_tls *t, const struct cor_tls_config *c, struct cor
 	if (r < 0)
 		return r;
 	SSL_CTX_free(t->ctx);
+	t->no_roots = !c->server && !c->ca.n;
 	t->ctx = ctx;
 	return 0;
 }
 
-SSL *cor_tls_session(struct cor_tls *t, struct cor_err *err) {
+SSL *cor_tls_session(struct cor_tls *t, bool verify, struct cor_err *err) {
+	/* A hundred and more certificates, that is a megabyte: only for who looks at them. */
+	if (verify && t->no_roots) {
+		SSL_CTX_set_default_verify_paths(t->ctx);
+		t->no_roots = false;
+	}
 	SSL *ssl = SSL_new(t->ctx);
 
 	if (!ssl) {
@@ -188,6 +195,8 @@ SSL *cor_tls_session(struct cor_tls *t, struct cor_err *err) {
 		SSL_set_accept_state(ssl);
 	else
 		SSL_set_connect_state(ssl);
+	if (verify && !t->server)
+		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 	return ssl;
 }
 

@@ -24,6 +24,7 @@ static const cor_time RETRY_MAX = 7 * COR_SECOND;
 struct cor_node_status {
 	struct cor_node_status_config c;
 	struct cor_timer lease, status, retry;
+	struct cor_informer *feed;      /* of our own object, until it has its addresses */
 	struct cor_arena *arena;        /* allocatable */
 	struct cor_strmap allocatable;
 	char node_path[300], uid[64];
@@ -195,40 +196,51 @@ static void look_at_node(struct cor_node_status *s, struct cor_str json) {
 		return;
 	s->registered = true;
 	s->c.registered(s->c.arg, n->spec.podCIDR);
+	/* Last: it takes the text with it. */
+	cor_informer_free(s->feed);
+	s->feed = NULL;
 }
 
-static void on_read(void *arg, const struct cor_err *err, struct cor_str body) {
+static void on_set(void *arg, struct cor_str key, struct cor_str json) {
+	look_at_node(arg, json);
+}
+
+/* Somebody deleted it before it had its addresses: once more. */
+static void on_delete(void *arg, struct cor_str key) {
 	struct cor_node_status *s = arg;
-	s->call = NULL;
-	if (!err)
-		look_at_node(s, body);
-	else if (err->http == 404)
-		s->exists = false;
-	if (!s->registered)
-		again(s);
+	s->exists = false;
+	again(s);
+}
+
+static void on_trouble(void *arg, const struct cor_err *err) {
+	cor_warn("watching the node: %s", err->message);
 }
 
 static void on_created(void *arg, const struct cor_err *err, struct cor_str body) {
 	struct cor_node_status *s = arg;
 	s->call = NULL;
-	if (!err || err->reason == COR_REASON_ALREADY_EXISTS || err->reason == COR_REASON_FORBIDDEN) {
-		s->exists = true;
-		s->pause = 0;
-	} else {
+	if (err && err->reason != COR_REASON_ALREADY_EXISTS && err->reason != COR_REASON_FORBIDDEN) {
 		cor_warn("registering the node: %s", err->message);
+		again(s);
+		return;
 	}
-	again(s);
+	s->exists = true;
+	s->pause = 0;
+	if (s->feed)
+		return;
+	_cleanup_free_ char *selector = cor_asprintf("metadata.name=%s", s->c.name);
+	struct cor_informer_config c = {
+		.api = s->c.api, .path = "/api/v1/nodes", .field_selector = selector, .arg = s,
+		.ops = { .on_set = on_set, .on_delete = on_delete, .on_trouble = on_trouble },
+	};
+	s->feed = cor_informer_new(&c);
 }
 
-/* POST until it exists, then GET until the controller has given it addresses. */
+/* POST until it exists; a watch then shows the addresses that the controller gives it. */
 static void on_retry(struct cor_timer *t) {
 	struct cor_node_status *s = cor_container_of(t, struct cor_node_status, retry);
 	if (s->call)
 		return;
-	if (s->exists) {
-		s->call = cor_api_get(s->c.api, s->node_path, on_read, s);
-		return;
-	}
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	write_node(s, &b);
 	s->call = cor_api_create(s->c.api, "/api/v1/nodes", cor_buf_view(&b), on_created, s);
@@ -344,6 +356,7 @@ struct cor_node_status *cor_node_status_new(const struct cor_node_status_config 
 void cor_node_status_free(struct cor_node_status *s) {
 	if (!s)
 		return;
+	cor_informer_free(s->feed);
 	if (s->call)
 		cor_api_cancel(s->call);
 	if (s->lease_call)

@@ -50,6 +50,8 @@ static void pem(struct cor_str in) {
 	(void)cor_pki_expires_within(in, 0, 0);
 	(void)cor_pki_fits(&pair, in, NULL, 0);
 	(void)!cor_pki_sign_csr(&pair, in, &s, &cert, &err);
+	pair.cert = pair.key = COR_BUF_INIT;    /* borrowed */
+	cor_pki_pair_fini(&pair);
 	cor_tls_unref(cor_tls_new(&c, &err));
 	k = cor_jwt_key_new(in, &err);
 	if (k)

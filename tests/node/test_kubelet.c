@@ -455,7 +455,7 @@ static void call_done(void *arg, const struct cor_http_response *r, struct cor_s
 	c->body.n--;
 }
 
-static void issue(const struct cor_pki_pair *ca, const char *cn, const char *org, struct cor_pki_pair *ret) {
+static void issue(struct cor_pki_pair *ca, const char *cn, const char *org, struct cor_pki_pair *ret) {
 	struct cor_err err = { 0 };
 	const struct cor_str orgs[] = { cor_str_c(org) }, sans[] = { COR_STR("127.0.0.1") };
 	cor_time now = cor_now(lab.world);
