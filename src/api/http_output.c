@@ -160,6 +160,7 @@ int api_write_row(struct api_req *q, struct cor_str json, const void *typed, str
 	int status = cor_table_cells(q->res, typed, cor_now(q->api->world), a, out);
 	if (status < 0)
 		return cor_fail(err, status, "the table is too large");
+	cor_table_row_conditions(q->res, typed, out);
 	cor_buf_c(out, ",\"object\":");
 	if (cor_str_eq_c(include, "Object"))
 		cor_buf_str(out, json);

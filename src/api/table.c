@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tables: the machinery, and what kinds without a table of their own get. The kinds' columns are in
-// table_pods.c, table_workloads.c, table_core.c and table_storage.c.
+// files beside this one (table_priv.h).
 #include <stdio.h>
 
+#include "api/registry_priv.h"
 #include "api/table_priv.h"
 #include "codec/selector.h"
+#include "gen/core_v1.h"
 
 /* ---- cells ---- */
 
@@ -64,6 +66,63 @@ void add_part(struct cor_buf *b, const char *sep, struct cor_str part) {
 	cor_buf_str(b, part);
 }
 
+void cell_joined(struct row *r, const struct cor_str *p, size_t n, const char *sep, const char *none) {
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			cor_buf_c(&b, sep);
+		cor_buf_str(&b, p[i]);
+	}
+	cell_or(r, cor_buf_view(&b), none);
+}
+
+static int by_text(const void *a, const void *b) {
+	return cor_str_cmp(*(const struct cor_str *)a, *(const struct cor_str *)b);
+}
+
+size_t as_set(struct cor_str *p, size_t n) {
+	size_t kept = 0;
+	if (n > 0)
+		qsort(p, n, sizeof(*p), by_text);
+	for (size_t i = 0; i < n; i++)
+		if (kept == 0 || !cor_str_eq(p[i], p[kept - 1]))
+			p[kept++] = p[i];
+	return kept;
+}
+
+void cell_set(struct row *r, struct cor_str *p, size_t n, const char *none) {
+	cell_joined(r, p, as_set(p, n), ",", none);
+}
+
+void cell_some(struct row *r, struct cor_buf *b, size_t n, size_t shown, const char *none) {
+	if (n > shown)
+		cor_buf_printf(b, " + %zu more...", n - shown);
+	cell_or(r, cor_buf_view(b), none);
+}
+
+struct cor_str lower(struct cor_arena *a, struct cor_str s) {
+	struct cor_str copy = cor_arena_str(a, s);
+	for (size_t i = 0; i < copy.n; i++)
+		if (copy.p[i] >= 'A' && copy.p[i] <= 'Z')
+			((char *)(uintptr_t)copy.p)[i] |= 0x20;
+	return copy;
+}
+
+bool is_marked(const struct meta_v1_ObjectMeta *m, const char *annotation) {
+	const struct cor_str *v = cor_strmap_get(&m->annotations, cor_str_c(annotation));
+	return v && cor_str_eq_c(*v, "true");
+}
+
+void cells_containers(struct row *r, const struct core_v1_PodSpec *s) {
+	_cleanup_buf_ struct cor_buf names = COR_BUF_INIT, images = COR_BUF_INIT;
+	for (size_t i = 0; i < s->containers.n; i++) {
+		add_part(&names, ",", s->containers.p[i].name);
+		add_part(&images, ",", s->containers.p[i].image);
+	}
+	cell_str(r, cor_buf_view(&names));
+	cell_str(r, cor_buf_view(&images));
+}
+
 void cell_labels(struct row *r, const struct cor_strmap *m) {
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	for (size_t i = 0; i < m->n; i++) {
@@ -87,10 +146,10 @@ void cell_selector(struct row *r, const struct meta_v1_LabelSelector *s, const c
 
 /* ---- kinds ---- */
 
-static const struct column default_columns[] = { { "Name", 's', false }, { "Created At", 'd', false } };
+static const struct column default_columns[] = { S("Name"), D("Created At") };
 
 /* Kinds whose only own column is their age. */
-static const struct column age_columns[] = { { "Name", 's', false }, { "Age", 's', false } };
+static const struct column age_columns[] = { S("Name"), S("Age") };
 
 static bool has_age_only(const struct cor_resource *res) {
 	switch (res->id) {
@@ -103,18 +162,16 @@ static bool has_age_only(const struct cor_resource *res) {
 	}
 }
 
+/* A kind that is served in two versions has one table, that of the version which is stored. */
 static const struct kind_table *table_of(const struct cor_resource *res) {
-	static const struct {
-		const struct kind_table *p;
-		const size_t *n;
-	} lists[] = {
-		{ cor_tables_pods, &cor_tables_pods_n }, { cor_tables_workloads, &cor_tables_workloads_n },
-		{ cor_tables_core, &cor_tables_core_n }, { cor_tables_storage, &cor_tables_storage_n },
+	static const struct kind_tables *const lists[] = {
+		&cor_tables_pods, &cor_tables_workloads, &cor_tables_batch, &cor_tables_core, &cor_tables_network,
+		&cor_tables_storage, &cor_tables_access,
 	};
 	for (size_t i = 0; i < cor_countof(lists); i++)
-		for (size_t k = 0; k < *lists[i].n; k++)
-			if ((int)lists[i].p[k].res == res->id)
-				return &lists[i].p[k];
+		for (size_t k = 0; k < lists[i]->n; k++)
+			if ((int)lists[i]->p[k].res == res->storage_id)
+				return &lists[i]->p[k];
 	return NULL;
 }
 
@@ -127,6 +184,11 @@ static const char *type_word(char type) {
 	}
 }
 
+/* The column that kubectl puts the kind before; the attacher is one by an oversight that clients know. */
+static const char *format_of(const struct column *c) {
+	return strcmp(c->name, "Name") == 0 || strcmp(c->name, "Attacher") == 0 ? "name" : "";
+}
+
 bool cor_table_columns(const struct cor_resource *res, struct cor_buf *out) {
 	const struct kind_table *t = table_of(res);
 	const struct column *c = t ? t->columns : has_age_only(res) ? age_columns : default_columns;
@@ -136,8 +198,7 @@ bool cor_table_columns(const struct cor_resource *res, struct cor_buf *out) {
 	cor_buf_byte(out, '[');
 	for (size_t i = 0; i < n; i++)
 		cor_buf_printf(out, "%s{\"name\":\"%s\",\"type\":\"%s\",\"format\":\"%s\",\"description\":\"\",\"priority\":%d}",
-			i > 0 ? "," : "", c[i].name, type_word(c[i].type), strcmp(c[i].name, "Name") == 0 ? "name" : "",
-			c[i].wide);
+			i > 0 ? "," : "", c[i].name, type_word(c[i].type), format_of(&c[i]), c[i].wide);
 	cor_buf_byte(out, ']');
 	return true;
 }
@@ -149,6 +210,10 @@ int cor_table_cells(const struct cor_resource *res, const void *typed, cor_time 
 	struct row r = { .out = out, .a = a, .now = now };
 	cor_buf_byte(out, '[');
 	if (t) {
+		if (res->id != res->storage_id)
+			typed = cor_convert(res, &cor_resources[res->storage_id], typed, a);
+		if (!typed)
+			return COR_E_LIMIT;
 		t->row(&r, typed);
 	} else {
 		char text[COR_TIME_TEXT_MAX];

@@ -1,58 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables of core/v1 besides pods and storage, of slices and leases (facts/printing.md 2.3, 2.4, 2.6, 2.9).
+// Tables of core/v1 besides pods, services and storage, of leases, classes and devices
+// (facts/printing.md 2.3, 2.6, 2.9).
 #include "api/table_priv.h"
 #include "gen/coordination_v1.h"
-#include "gen/discovery_v1.h"
+#include "gen/node_v1.h"
+#include "gen/resource_v1.h"
 #include "gen/scheduling_v1.h"
-
-static const struct column service_columns[] = {
-	{ "Name", 's', false }, { "Type", 's', false }, { "Cluster-IP", 's', false }, { "External-IP", 's', false },
-	{ "Port(s)", 's', false }, { "Age", 's', false }, { "Selector", 's', true },
-};
-
-static void external_ip(struct row *r, const struct core_v1_Service *s) {
-	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	bool lb = cor_str_eq(s->spec.type, COR_STR("LoadBalancer"));
-	if (cor_str_eq(s->spec.type, COR_STR("ExternalName"))) {
-		cell_str(r, s->spec.externalName);
-		return;
-	}
-	for (size_t i = 0; lb && i < s->status.loadBalancer.ingress.n; i++) {
-		const struct core_v1_LoadBalancerIngress *in = &s->status.loadBalancer.ingress.p[i];
-		add_part(&b, ",", in->ip.n > 0 ? in->ip : in->hostname);
-	}
-	for (size_t i = 0; i < s->spec.externalIPs.n; i++)
-		add_part(&b, ",", s->spec.externalIPs.p[i]);
-	cell_or(r, cor_buf_view(&b), lb ? "<pending>" : "<none>");
-}
-
-static void service_row(struct row *r, const void *obj) {
-	const struct core_v1_Service *s = obj;
-	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	cell_str(r, s->metadata.name);
-	cell_str(r, s->spec.type);
-	cell_or(r, s->spec.clusterIP, "<none>");
-	external_ip(r, s);
-	for (size_t i = 0; i < s->spec.ports.n; i++) {
-		const struct core_v1_ServicePort *p = &s->spec.ports.p[i];
-		if (i > 0)
-			cor_buf_byte(&b, ',');
-		cor_buf_printf(&b, "%d", p->port);
-		if (p->nodePort)
-			cor_buf_printf(&b, ":%d", p->nodePort);
-		cor_buf_printf(&b, "/%.*s", COR_STR_ARG(p->protocol));
-	}
-	cell_or(r, cor_buf_view(&b), "<none>");
-	cell_age(r, s->metadata.creationTimestamp);
-	cell_labels(r, &s->spec.selector);
-}
 
 /* ---- Node ---- */
 
 static const struct column node_columns[] = {
-	{ "Name", 's', false }, { "Status", 's', false }, { "Roles", 's', false }, { "Age", 's', false },
-	{ "Version", 's', false }, { "Internal-IP", 's', true }, { "External-IP", 's', true }, { "OS-Image", 's', true },
-	{ "Kernel-Version", 's', true }, { "Container-Runtime", 's', true },
+	S("Name"), S("Status"), S("Roles"), S("Age"),
+	S("Version"), W("Internal-IP"), W("External-IP"), W("OS-Image"),
+	W("Kernel-Version"), W("Container-Runtime"),
 };
 
 static void node_address(struct row *r, const struct core_v1_Node *n, const char *type) {
@@ -74,13 +34,18 @@ static const char *node_status(const struct core_v1_Node *n) {
 static void node_row(struct row *r, const void *obj) {
 	static const struct cor_str role = COR_STR_INIT("node-role.kubernetes.io/");
 	const struct core_v1_Node *n = obj;
-	_cleanup_buf_ struct cor_buf roles = COR_BUF_INIT;
+	struct cor_str *roles = cor_arena_array(r->a, struct cor_str, n->metadata.labels.n + 1);
+	size_t nroles = 0;
 	cell_str(r, n->metadata.name);
 	cell_printf(r, "%s%s", node_status(n), n->spec.unschedulable ? ",SchedulingDisabled" : "");
-	for (size_t i = 0; i < n->metadata.labels.n; i++)
-		if (cor_str_starts(n->metadata.labels.p[i].key, role))
-			add_part(&roles, ",", cor_str_sub(n->metadata.labels.p[i].key, role.n, 253));
-	cell_or(r, cor_buf_view(&roles), "<none>");
+	for (size_t i = 0; roles && i < n->metadata.labels.n; i++) {
+		struct cor_str key = n->metadata.labels.p[i].key, value = n->metadata.labels.p[i].value;
+		if (cor_str_starts(key, role) && key.n > role.n)
+			roles[nroles++] = cor_str_sub(key, role.n, key.n);
+		else if (cor_str_eq_c(key, "kubernetes.io/role") && value.n > 0)
+			roles[nroles++] = value;
+	}
+	cell_set(r, roles, nroles, "<none>");
 	cell_age(r, n->metadata.creationTimestamp);
 	cell_str(r, n->status.nodeInfo.kubeletVersion);
 	node_address(r, n, "InternalIP");
@@ -97,7 +62,7 @@ static void node_row(struct row *r, const void *obj) {
 /* ---- small ones ---- */
 
 static const struct column namespace_columns[] = {
-	{ "Name", 's', false }, { "Status", 's', false }, { "Age", 's', false },
+	S("Name"), S("Status"), S("Age"),
 };
 
 static void namespace_row(struct row *r, const void *obj) {
@@ -108,7 +73,7 @@ static void namespace_row(struct row *r, const void *obj) {
 }
 
 static const struct column configmap_columns[] = {
-	{ "Name", 's', false }, { "Data", 's', false }, { "Age", 's', false },
+	S("Name"), S("Data"), S("Age"),
 };
 
 static void configmap_row(struct row *r, const void *obj) {
@@ -119,7 +84,7 @@ static void configmap_row(struct row *r, const void *obj) {
 }
 
 static const struct column secret_columns[] = {
-	{ "Name", 's', false }, { "Type", 's', false }, { "Data", 's', false }, { "Age", 's', false },
+	S("Name"), S("Type"), S("Data"), S("Age"),
 };
 
 static void secret_row(struct row *r, const void *obj) {
@@ -131,7 +96,7 @@ static void secret_row(struct row *r, const void *obj) {
 }
 
 static const struct column lease_columns[] = {
-	{ "Name", 's', false }, { "Holder", 's', false }, { "Age", 's', false },
+	S("Name"), S("Holder"), S("Age"),
 };
 
 static void lease_row(struct row *r, const void *obj) {
@@ -142,8 +107,8 @@ static void lease_row(struct row *r, const void *obj) {
 }
 
 static const struct column priority_columns[] = {
-	{ "Name", 's', false }, { "Value", 'i', false }, { "Global-Default", 'b', false }, { "Age", 's', false },
-	{ "PreemptionPolicy", 's', false },
+	S("Name"), I("Value"), B("Global-Default"), S("Age"),
+	S("PreemptionPolicy"),
 };
 
 static void priority_row(struct row *r, const void *obj) {
@@ -155,81 +120,13 @@ static void priority_row(struct row *r, const void *obj) {
 	cell_str(r, p->preemptionPolicy);
 }
 
-/* ---- endpoints ---- */
-
-enum { SHOWN_MAX = 3 };
-
-/* The first three, then how many more. */
-static void cell_some(struct row *r, struct cor_buf *b, size_t n, const char *none) {
-	if (n > SHOWN_MAX)
-		cor_buf_printf(b, " + %zu more...", n - SHOWN_MAX);
-	cell_or(r, cor_buf_view(b), none);
-}
-
-static const struct column endpoints_columns[] = {
-	{ "Name", 's', false }, { "Endpoints", 's', false }, { "Age", 's', false },
-};
-
-static void endpoints_row(struct row *r, const void *obj) {
-	const struct core_v1_Endpoints *e = obj;
-	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	size_t n = 0;
-	for (size_t i = 0; i < e->subsets.n; i++) {
-		const struct core_v1_EndpointSubset *s = &e->subsets.p[i];
-		size_t ports = s->ports.n > 0 ? s->ports.n : 1;
-		for (size_t p = 0; p < ports; p++)
-			for (size_t k = 0; k < s->addresses.n; k++) {
-				if (n++ >= SHOWN_MAX)
-					continue;
-				add_part(&b, ",", s->addresses.p[k].ip);
-				if (s->ports.n > 0)
-					cor_buf_printf(&b, ":%d", s->ports.p[p].port);
-			}
-	}
-	cell_str(r, e->metadata.name);
-	cell_some(r, &b, n, e->subsets.n == 0 ? "<none>" : "");
-	cell_age(r, e->metadata.creationTimestamp);
-}
-
-static const struct column slice_columns[] = {
-	{ "Name", 's', false }, { "AddressType", 's', false }, { "Ports", 's', false }, { "Endpoints", 's', false },
-	{ "Age", 's', false },
-};
-
-static void slice_row(struct row *r, const void *obj) {
-	const struct discovery_v1_EndpointSlice *s = obj;
-	_cleanup_buf_ struct cor_buf ports = COR_BUF_INIT, ips = COR_BUF_INIT;
-	size_t n = 0;
-	for (size_t i = 0; i < s->ports.n && i < SHOWN_MAX; i++) {
-		const struct discovery_v1_EndpointPort *p = &s->ports.p[i];
-		add_part(&ports, ",", p->port ? cor_arena_printf(r->a, "%d", *p->port) : p->name.n > 0 ? p->name : COR_STR("*"));
-	}
-	for (size_t i = 0; i < s->endpoints.n; i++)
-		for (size_t k = 0; k < s->endpoints.p[i].addresses.n; k++)
-			if (n++ < SHOWN_MAX)
-				add_part(&ips, ",", s->endpoints.p[i].addresses.p[k]);
-	cell_str(r, s->metadata.name);
-	cell_str(r, s->addressType);
-	cell_some(r, &ports, s->ports.n, "<unset>");
-	cell_some(r, &ips, n, "<unset>");
-	cell_age(r, s->metadata.creationTimestamp);
-}
-
 /* ---- Event ---- */
 
 static const struct column event_columns[] = {
-	{ "Last Seen", 's', false }, { "Type", 's', false }, { "Reason", 's', false }, { "Object", 's', false },
-	{ "Subobject", 's', true }, { "Source", 's', true }, { "Message", 's', false }, { "First Seen", 's', true },
-	{ "Count", 's', true }, { "Name", 's', true },
+	S("Last Seen"), S("Type"), S("Reason"), S("Object"),
+	W("Subobject"), W("Source"), S("Message"), W("First Seen"),
+	W("Count"), W("Name"),
 };
-
-static struct cor_str lower(struct cor_arena *a, struct cor_str s) {
-	struct cor_str copy = cor_arena_str(a, s);
-	for (size_t i = 0; i < copy.n; i++)
-		if (copy.p[i] >= 'A' && copy.p[i] <= 'Z')
-			((char *)(uintptr_t)copy.p)[i] |= 0x20;
-	return copy;
-}
 
 static void event_row(struct row *r, const void *obj) {
 	const struct core_v1_Event *e = obj;
@@ -251,16 +148,99 @@ static void event_row(struct row *r, const void *obj) {
 	cell_str(r, e->metadata.name);
 }
 
-const struct kind_table cor_tables_core[] = {
-	KIND_TABLE(COR_RES_SERVICES, service_columns, service_row),
+/* ---- ResourceQuota ---- */
+
+static const struct column quota_columns[] = { S("Name"), S("Request"), S("Limit"), S("Age") };
+
+static void quota_row(struct row *r, const void *obj) {
+	const struct core_v1_ResourceQuota *q = obj;
+	_cleanup_buf_ struct cor_buf requests = COR_BUF_INIT, limits = COR_BUF_INIT;
+	for (size_t i = 0; i < q->status.hard.n; i++) {
+		struct cor_str name = q->status.hard.p[i].key;
+		const struct cor_str *used = cor_strmap_get(&q->status.used, name);
+		bool limit = cor_str_eq_c(name, "limits") || cor_str_starts(name, COR_STR("limits."));
+		struct cor_buf *b = limit ? &limits : &requests;
+		add_part(b, ", ", name);
+		cor_buf_c(b, ": ");
+		cor_buf_str(b, used ? *used : COR_STR("0"));
+		cor_buf_byte(b, '/');
+		cor_buf_str(b, q->status.hard.p[i].value);
+	}
+	cell_str(r, q->metadata.name);
+	cell_str(r, cor_buf_view(&requests));
+	cell_str(r, cor_buf_view(&limits));
+	cell_age(r, q->metadata.creationTimestamp);
+}
+
+/* ---- ComponentStatus ---- */
+
+static const struct column component_columns[] = { S("Name"), S("Status"), S("Message"), S("Error") };
+
+static void component_row(struct row *r, const void *obj) {
+	static const struct core_v1_ComponentCondition none;
+	const struct core_v1_ComponentStatus *c = obj;
+	const struct core_v1_ComponentCondition *healthy = &none;
+	for (size_t i = 0; i < c->conditions.n; i++)
+		if (cor_str_eq_c(c->conditions.p[i].type, "Healthy"))
+			healthy = &c->conditions.p[i];
+	cell_str(r, c->metadata.name);
+	cell_c(r, healthy == &none ? "Unknown" : cor_str_eq_c(healthy->status, "True") ? "Healthy" : "Unhealthy");
+	cell_str(r, healthy->message);
+	cell_str(r, healthy->error);
+}
+
+/* ---- runtime classes and devices ---- */
+
+static const struct column runtime_columns[] = { S("Name"), S("Handler"), S("Age") };
+
+static void runtime_row(struct row *r, const void *obj) {
+	const struct node_v1_RuntimeClass *c = obj;
+	cell_str(r, c->metadata.name);
+	cell_str(r, c->handler);
+	cell_age(r, c->metadata.creationTimestamp);
+}
+
+static const struct column device_claim_columns[] = { S("Name"), S("State"), S("Age") };
+
+static void device_claim_row(struct row *r, const void *obj) {
+	const struct resource_v1_ResourceClaim *c = obj;
+	struct cor_str states[3];
+	size_t n = 0;
+	if (c->metadata.deletionTimestamp)
+		states[n++] = COR_STR("deleted");
+	else if (!c->status.allocation)
+		states[n++] = COR_STR("pending");
+	if (c->status.allocation) {
+		states[n++] = COR_STR("allocated");
+		if (c->status.reservedFor.n > 0)
+			states[n++] = COR_STR("reserved");
+	}
+	cell_str(r, c->metadata.name);
+	cell_joined(r, states, n, ",", "");
+	cell_age(r, c->metadata.creationTimestamp);
+}
+
+static const struct column device_slice_columns[] = { S("Name"), S("Node"), S("Driver"), S("Pool"), S("Age") };
+
+static void device_slice_row(struct row *r, const void *obj) {
+	const struct resource_v1_ResourceSlice *s = obj;
+	cell_str(r, s->metadata.name);
+	cell_str(r, s->spec.nodeName);
+	cell_str(r, s->spec.driver);
+	cell_str(r, s->spec.pool.name);
+	cell_age(r, s->metadata.creationTimestamp);
+}
+
+const struct kind_tables cor_tables_core = KIND_TABLES(
 	KIND_TABLE(COR_RES_NODES, node_columns, node_row),
 	KIND_TABLE(COR_RES_NAMESPACES, namespace_columns, namespace_row),
 	KIND_TABLE(COR_RES_CONFIGMAPS, configmap_columns, configmap_row),
 	KIND_TABLE(COR_RES_SECRETS, secret_columns, secret_row),
 	KIND_TABLE(COR_RES_LEASES, lease_columns, lease_row),
 	KIND_TABLE(COR_RES_PRIORITYCLASSES, priority_columns, priority_row),
-	KIND_TABLE(COR_RES_ENDPOINTS, endpoints_columns, endpoints_row),
-	KIND_TABLE(COR_RES_ENDPOINTSLICES, slice_columns, slice_row),
 	KIND_TABLE(COR_RES_EVENTS, event_columns, event_row),
-};
-const size_t cor_tables_core_n = cor_countof(cor_tables_core);
+	KIND_TABLE(COR_RES_RESOURCEQUOTAS, quota_columns, quota_row),
+	KIND_TABLE(COR_RES_COMPONENTSTATUSES, component_columns, component_row),
+	KIND_TABLE(COR_RES_RUNTIMECLASSES, runtime_columns, runtime_row),
+	KIND_TABLE(COR_RES_RESOURCECLAIMS, device_claim_columns, device_claim_row),
+	KIND_TABLE(COR_RES_RESOURCESLICES, device_slice_columns, device_slice_row));

@@ -3,12 +3,17 @@
 #include "api/table_priv.h"
 #include "gen/core_v1.h"
 
+struct restarts {
+	int32_t n;
+	cor_time last;
+};
+
 struct summary {
 	struct row *r;
 	const struct core_v1_Pod *pod;
 	struct cor_str reason;
-	int32_t restarts, ready, total;
-	cor_time last_restart;
+	struct restarts restarts;
+	int32_t ready, total;
 	bool initialising;
 };
 
@@ -19,10 +24,10 @@ static bool condition_true(const struct core_v1_Pod *pod, const char *type) {
 	return false;
 }
 
-static void count_restarts(struct summary *s, const struct core_v1_ContainerStatus *c) {
-	s->restarts += c->restartCount;
-	if (c->lastState.terminated && c->lastState.terminated->finishedAt > s->last_restart)
-		s->last_restart = c->lastState.terminated->finishedAt;
+static void count_restarts(struct restarts *s, const struct core_v1_ContainerStatus *c) {
+	s->n += c->restartCount;
+	if (c->lastState.terminated && c->lastState.terminated->finishedAt > s->last)
+		s->last = c->lastState.terminated->finishedAt;
 }
 
 static bool is_sidecar(const struct core_v1_Pod *pod, struct cor_str name) {
@@ -41,16 +46,14 @@ static struct cor_str ended(struct summary *s, const struct core_v1_ContainerSta
 }
 
 /* Leaves s->initialising set at the first one that has not done its part. */
-static void walk_init(struct summary *s, int32_t *ret_sidecar_restarts, cor_time *ret_sidecar_last) {
+static void walk_init(struct summary *s, struct restarts *sidecars) {
 	const struct core_v1_Pod *pod = s->pod;
 	for (size_t i = 0; i < pod->status.initContainerStatuses.n; i++) {
 		const struct core_v1_ContainerStatus *c = &pod->status.initContainerStatuses.p[i];
 		bool sidecar = is_sidecar(pod, c->name);
-		count_restarts(s, c);
-		if (sidecar) {
-			*ret_sidecar_restarts += c->restartCount;
-			*ret_sidecar_last = s->last_restart;
-		}
+		count_restarts(&s->restarts, c);
+		if (sidecar)
+			count_restarts(sidecars, c);
 		if (c->state.terminated && c->state.terminated->exitCode == 0)
 			continue;
 		if (sidecar && c->started && *c->started) {
@@ -75,7 +78,7 @@ static void walk_containers(struct summary *s) {
 	bool running = false;
 	for (size_t i = pod->status.containerStatuses.n; i-- > 0;) {
 		const struct core_v1_ContainerStatus *c = &pod->status.containerStatuses.p[i];
-		count_restarts(s, c);
+		count_restarts(&s->restarts, c);
 		if (c->state.waiting && c->state.waiting->reason.n > 0) {
 			s->reason = c->state.waiting->reason;
 		} else if (c->state.terminated) {
@@ -99,8 +102,7 @@ static void walk_containers(struct summary *s) {
 
 static void summarise(struct summary *s) {
 	const struct core_v1_Pod *pod = s->pod;
-	int32_t sidecar_restarts = 0;
-	cor_time sidecar_last = 0;
+	struct restarts sidecars = { 0 };
 	s->reason = pod->status.reason.n > 0 ? pod->status.reason : pod->status.phase;
 	for (size_t i = 0; i < pod->status.conditions.n; i++)
 		if (cor_str_eq(pod->status.conditions.p[i].type, COR_STR("PodScheduled")) &&
@@ -109,10 +111,9 @@ static void summarise(struct summary *s) {
 	s->total = (int32_t)pod->spec.containers.n;
 	for (size_t i = 0; i < pod->spec.initContainers.n; i++)
 		s->total += cor_str_eq(pod->spec.initContainers.p[i].restartPolicy, COR_STR("Always"));
-	walk_init(s, &sidecar_restarts, &sidecar_last);
+	walk_init(s, &sidecars);
 	if (!s->initialising || condition_true(pod, "Initialized")) {
-		s->restarts = sidecar_restarts;
-		s->last_restart = sidecar_last;
+		s->restarts = sidecars;
 		walk_containers(s);
 	}
 	bool finished = cor_str_eq(pod->status.phase, COR_STR("Succeeded")) || cor_str_eq(pod->status.phase, COR_STR("Failed"));
@@ -135,9 +136,9 @@ static void gates(struct row *r, const struct core_v1_Pod *pod) {
 }
 
 static const struct column pod_columns[] = {
-	{ "Name", 's', false }, { "Ready", 's', false }, { "Status", 's', false }, { "Restarts", 's', false },
-	{ "Age", 's', false }, { "IP", 's', true }, { "Node", 's', true }, { "Nominated Node", 's', true },
-	{ "Readiness Gates", 's', true },
+	S("Name"), S("Ready"), S("Status"), S("Restarts"),
+	S("Age"), W("IP"), W("Node"), W("Nominated Node"),
+	W("Readiness Gates"),
 };
 
 static void pod_row(struct row *r, const void *obj) {
@@ -147,16 +148,28 @@ static void pod_row(struct row *r, const void *obj) {
 	cell_str(r, pod->metadata.name);
 	cell_printf(r, "%d/%d", s.ready, s.total);
 	cell_str(r, s.reason);
-	if (s.restarts > 0 && s.last_restart)
-		cell_printf(r, "%d (%.*s ago)", s.restarts, COR_STR_ARG(age_text(r, s.last_restart)));
+	if (s.restarts.n > 0 && s.restarts.last)
+		cell_printf(r, "%d (%.*s ago)", s.restarts.n, COR_STR_ARG(age_text(r, s.restarts.last)));
 	else
-		cell_printf(r, "%d", s.restarts);
+		cell_printf(r, "%d", s.restarts.n);
 	cell_age(r, pod->metadata.creationTimestamp);
-	cell_or(r, pod->status.podIPs.n > 0 ? pod->status.podIPs.p[0].ip : pod->status.podIP, "<none>");
+	cell_or(r, pod->status.podIPs.n > 0 ? pod->status.podIPs.p[0].ip : COR_STR(""), "<none>");
 	cell_or(r, pod->spec.nodeName, "<none>");
 	cell_or(r, pod->status.nominatedNodeName, "<none>");
 	gates(r, pod);
 }
 
-const struct kind_table cor_tables_pods[] = { KIND_TABLE(COR_RES_PODS, pod_columns, pod_row) };
-const size_t cor_tables_pods_n = cor_countof(cor_tables_pods);
+void cor_table_row_conditions(const struct cor_resource *res, const void *typed, struct cor_buf *out) {
+	const struct core_v1_Pod *pod = typed;
+	bool good = false, bad = false;
+	if (res->id == COR_RES_PODS) {
+		good = cor_str_eq_c(pod->status.phase, "Succeeded");
+		bad = cor_str_eq_c(pod->status.phase, "Failed");
+	}
+	if (good || bad)
+		cor_buf_printf(out, ",\"conditions\":[{\"type\":\"Completed\",\"status\":\"True\",\"reason\":\"%s\","
+			"\"message\":\"%s\"}]", good ? "Succeeded" : "Failed",
+			good ? "The pod has completed successfully." : "The pod failed.");
+}
+
+const struct kind_tables cor_tables_pods = KIND_TABLES(KIND_TABLE(COR_RES_PODS, pod_columns, pod_row));

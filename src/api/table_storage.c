@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables of claims, volumes and storage classes (facts/printing.md 2.3, 2.6).
+// Tables of claims, volumes, storage classes and drivers (facts/printing.md 2.3, 2.6).
 #include "api/table_priv.h"
 #include "gen/core_v1.h"
 #include "gen/storage_v1.h"
@@ -31,9 +31,9 @@ static struct cor_str storage_of(const struct cor_strmap *m, const char *none) {
 }
 
 static const struct column pvc_columns[] = {
-	{ "Name", 's', false }, { "Status", 's', false }, { "Volume", 's', false }, { "Capacity", 's', false },
-	{ "Access Modes", 's', false }, { "StorageClass", 's', false }, { "VolumeAttributesClass", 's', false },
-	{ "Age", 's', false }, { "VolumeMode", 's', true },
+	S("Name"), S("Status"), S("Volume"), S("Capacity"),
+	S("Access Modes"), S("StorageClass"), S("VolumeAttributesClass"),
+	S("Age"), W("VolumeMode"),
 };
 
 static void pvc_row(struct row *r, const void *obj) {
@@ -51,10 +51,10 @@ static void pvc_row(struct row *r, const void *obj) {
 }
 
 static const struct column pv_columns[] = {
-	{ "Name", 's', false }, { "Capacity", 's', false }, { "Access Modes", 's', false }, { "Reclaim Policy", 's', false },
-	{ "Status", 's', false }, { "Claim", 's', false }, { "StorageClass", 's', false },
-	{ "VolumeAttributesClass", 's', false }, { "Reason", 's', false }, { "Age", 's', false },
-	{ "VolumeMode", 's', true },
+	S("Name"), S("Capacity"), S("Access Modes"), S("Reclaim Policy"),
+	S("Status"), S("Claim"), S("StorageClass"),
+	S("VolumeAttributesClass"), S("Reason"), S("Age"),
+	W("VolumeMode"),
 };
 
 static void pv_row(struct row *r, const void *obj) {
@@ -76,20 +76,13 @@ static void pv_row(struct row *r, const void *obj) {
 }
 
 static const struct column class_columns[] = {
-	{ "Name", 's', false }, { "Provisioner", 's', false }, { "ReclaimPolicy", 's', false },
-	{ "VolumeBindingMode", 's', false }, { "AllowVolumeExpansion", 's', false }, { "Age", 's', false },
+	S("Name"), S("Provisioner"), S("ReclaimPolicy"),
+	S("VolumeBindingMode"), S("AllowVolumeExpansion"), S("Age"),
 };
 
 static bool is_default(const struct meta_v1_ObjectMeta *m) {
-	static const char *const keys[] = {
-		"storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class",
-	};
-	for (size_t i = 0; i < cor_countof(keys); i++) {
-		const struct cor_str *v = cor_strmap_get(&m->annotations, cor_str_c(keys[i]));
-		if (v && cor_str_eq(*v, COR_STR("true")))
-			return true;
-	}
-	return false;
+	return is_marked(m, "storageclass.kubernetes.io/is-default-class") ||
+		is_marked(m, "storageclass.beta.kubernetes.io/is-default-class");
 }
 
 static void class_row(struct row *r, const void *obj) {
@@ -102,9 +95,65 @@ static void class_row(struct row *r, const void *obj) {
 	cell_age(r, c->metadata.creationTimestamp);
 }
 
-const struct kind_table cor_tables_storage[] = {
+/* ---- drivers ---- */
+
+static const struct column vac_columns[] = { S("Name"), S("DriverName"), S("Age") };
+
+static void vac_row(struct row *r, const void *obj) {
+	const struct storage_v1_VolumeAttributesClass *c = obj;
+	cell_str(r, c->metadata.name);
+	cell_str(r, c->driverName);
+	cell_age(r, c->metadata.creationTimestamp);
+}
+
+static const struct column csi_node_columns[] = { S("Name"), I("Drivers"), S("Age") };
+
+static void csi_node_row(struct row *r, const void *obj) {
+	const struct storage_v1_CSINode *n = obj;
+	cell_str(r, n->metadata.name);
+	cell_int(r, (int64_t)n->spec.drivers.n);
+	cell_age(r, n->metadata.creationTimestamp);
+}
+
+static const struct column csi_driver_columns[] = {
+	S("Name"), B("AttachRequired"), B("PodInfoOnMount"), B("StorageCapacity"), S("TokenRequests"),
+	B("RequiresRepublish"), S("Modes"), S("Age"),
+};
+
+static void csi_driver_row(struct row *r, const void *obj) {
+	const struct storage_v1_CSIDriver *d = obj;
+	_cleanup_buf_ struct cor_buf audiences = COR_BUF_INIT;
+	for (size_t i = 0; i < d->spec.tokenRequests.n; i++)
+		add_part(&audiences, ",", d->spec.tokenRequests.p[i].audience);
+	cell_str(r, d->metadata.name);
+	cell_bool(r, !d->spec.attachRequired || *d->spec.attachRequired);
+	cell_bool(r, d->spec.podInfoOnMount && *d->spec.podInfoOnMount);
+	cell_bool(r, d->spec.storageCapacity && *d->spec.storageCapacity);
+	cell_or(r, cor_buf_view(&audiences), d->spec.tokenRequests.n > 0 ? "" : "<unset>");
+	cell_bool(r, d->spec.requiresRepublish && *d->spec.requiresRepublish);
+	cell_joined(r, d->spec.volumeLifecycleModes.p, d->spec.volumeLifecycleModes.n, ",", "<none>");
+	cell_age(r, d->metadata.creationTimestamp);
+}
+
+static const struct column attachment_columns[] = {
+	S("Name"), S("Attacher"), S("PV"), S("Node"), B("Attached"), S("Age"),
+};
+
+static void attachment_row(struct row *r, const void *obj) {
+	const struct storage_v1_VolumeAttachment *v = obj;
+	cell_str(r, v->metadata.name);
+	cell_str(r, v->spec.attacher);
+	cell_str(r, v->spec.source.persistentVolumeName);
+	cell_str(r, v->spec.nodeName);
+	cell_bool(r, v->status.attached);
+	cell_age(r, v->metadata.creationTimestamp);
+}
+
+const struct kind_tables cor_tables_storage = KIND_TABLES(
 	KIND_TABLE(COR_RES_PERSISTENTVOLUMECLAIMS, pvc_columns, pvc_row),
 	KIND_TABLE(COR_RES_PERSISTENTVOLUMES, pv_columns, pv_row),
 	KIND_TABLE(COR_RES_STORAGECLASSES, class_columns, class_row),
-};
-const size_t cor_tables_storage_n = cor_countof(cor_tables_storage);
+	KIND_TABLE(COR_RES_VOLUMEATTRIBUTESCLASSES, vac_columns, vac_row),
+	KIND_TABLE(COR_RES_CSINODES, csi_node_columns, csi_node_row),
+	KIND_TABLE(COR_RES_CSIDRIVERS, csi_driver_columns, csi_driver_row),
+	KIND_TABLE(COR_RES_VOLUMEATTACHMENTS, attachment_columns, attachment_row));

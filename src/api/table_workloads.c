@@ -4,24 +4,13 @@
 #include "gen/apps_v1.h"
 #include "gen/batch_v1.h"
 
-/* Names, then images of a pod's containers. */
-static void cells_containers(struct row *r, const struct core_v1_PodSpec *s) {
-	_cleanup_buf_ struct cor_buf names = COR_BUF_INIT, images = COR_BUF_INIT;
-	for (size_t i = 0; i < s->containers.n; i++) {
-		add_part(&names, ",", s->containers.p[i].name);
-		add_part(&images, ",", s->containers.p[i].image);
-	}
-	cell_str(r, cor_buf_view(&names));
-	cell_str(r, cor_buf_view(&images));
-}
-
 static int32_t count_of(const int32_t *v) {
 	return v ? *v : 0;
 }
 
 static const struct column sts_columns[] = {
-	{ "Name", 's', false }, { "Ready", 's', false }, { "Age", 's', false }, { "Containers", 's', true },
-	{ "Images", 's', true },
+	S("Name"), S("Ready"), S("Age"), W("Containers"),
+	W("Images"),
 };
 
 static void sts_row(struct row *r, const void *obj) {
@@ -33,8 +22,8 @@ static void sts_row(struct row *r, const void *obj) {
 }
 
 static const struct column deployment_columns[] = {
-	{ "Name", 's', false }, { "Ready", 's', false }, { "Up-to-date", 's', false }, { "Available", 's', false },
-	{ "Age", 's', false }, { "Containers", 's', true }, { "Images", 's', true }, { "Selector", 's', true },
+	S("Name"), S("Ready"), S("Up-to-date"), S("Available"),
+	S("Age"), W("Containers"), W("Images"), W("Selector"),
 };
 
 static void deployment_row(struct row *r, const void *obj) {
@@ -49,8 +38,8 @@ static void deployment_row(struct row *r, const void *obj) {
 }
 
 static const struct column rs_columns[] = {
-	{ "Name", 's', false }, { "Desired", 'i', false }, { "Current", 'i', false }, { "Ready", 'i', false },
-	{ "Age", 's', false }, { "Containers", 's', true }, { "Images", 's', true }, { "Selector", 's', true },
+	S("Name"), I("Desired"), I("Current"), I("Ready"),
+	S("Age"), W("Containers"), W("Images"), W("Selector"),
 };
 
 static void rs_row(struct row *r, const void *obj) {
@@ -77,9 +66,9 @@ static void rc_row(struct row *r, const void *obj) {
 }
 
 static const struct column ds_columns[] = {
-	{ "Name", 's', false }, { "Desired", 'i', false }, { "Current", 'i', false }, { "Ready", 'i', false },
-	{ "Up-to-date", 'i', false }, { "Available", 'i', false }, { "Node Selector", 's', false }, { "Age", 's', false },
-	{ "Containers", 's', true }, { "Images", 's', true }, { "Selector", 's', true },
+	S("Name"), I("Desired"), I("Current"), I("Ready"),
+	I("Up-to-date"), I("Available"), S("Node Selector"), S("Age"),
+	W("Containers"), W("Images"), W("Selector"),
 };
 
 static void ds_row(struct row *r, const void *obj) {
@@ -97,7 +86,7 @@ static void ds_row(struct row *r, const void *obj) {
 }
 
 static const struct column revision_columns[] = {
-	{ "Name", 's', false }, { "Controller", 's', false }, { "Revision", 's', false }, { "Age", 's', false },
+	S("Name"), S("Controller"), S("Revision"), S("Age"),
 };
 
 static void revision_row(struct row *r, const void *obj) {
@@ -109,9 +98,7 @@ static void revision_row(struct row *r, const void *obj) {
 		if (!o->controller || !*o->controller)
 			continue;
 		size_t slash = cor_str_chr(o->apiVersion, '/');
-		struct cor_str kind = cor_arena_str(r->a, o->kind);
-		for (size_t k = 0; k < kind.n; k++)
-			((char *)(uintptr_t)kind.p)[k] |= 0x20;
+		struct cor_str kind = lower(r->a, o->kind);
 		owner = cor_arena_printf(r->a, "%.*s%s%.*s/%.*s", COR_STR_ARG(kind), slash < o->apiVersion.n ? "." : "",
 			slash < o->apiVersion.n ? (int)slash : 0, o->apiVersion.p, COR_STR_ARG(o->name));
 	}
@@ -120,12 +107,20 @@ static void revision_row(struct row *r, const void *obj) {
 	cell_age(r, c->metadata.creationTimestamp);
 }
 
-const struct kind_table cor_tables_workloads[] = {
+static const struct column template_columns[] = { S("Name"), S("Containers"), S("Images"), S("Pod Labels") };
+
+static void template_row(struct row *r, const void *obj) {
+	const struct core_v1_PodTemplate *t = obj;
+	cell_str(r, t->metadata.name);
+	cells_containers(r, &t->template.spec);
+	cell_labels(r, &t->template.metadata.labels);
+}
+
+const struct kind_tables cor_tables_workloads = KIND_TABLES(
 	KIND_TABLE(COR_RES_STATEFULSETS, sts_columns, sts_row),
 	KIND_TABLE(COR_RES_DEPLOYMENTS, deployment_columns, deployment_row),
 	KIND_TABLE(COR_RES_REPLICASETS, rs_columns, rs_row),
 	KIND_TABLE(COR_RES_REPLICATIONCONTROLLERS, rs_columns, rc_row),
 	KIND_TABLE(COR_RES_DAEMONSETS, ds_columns, ds_row),
 	KIND_TABLE(COR_RES_CONTROLLERREVISIONS, revision_columns, revision_row),
-};
-const size_t cor_tables_workloads_n = cor_countof(cor_tables_workloads);
+	KIND_TABLE(COR_RES_PODTEMPLATES, template_columns, template_row));
