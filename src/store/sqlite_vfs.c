@@ -2,13 +2,19 @@
 // The layer forwards everything to SQLite's own file layer. Its files are of version 1, without
 // shared memory and mapping: SQLite then keeps the index of its log in the heap, which fits
 // because the store is opened exclusively, and no page is ever read through a mapping.
+//
+// SQLite writes its log in pieces of 24 and 4096 bytes and a checkpoint page by page. What follows
+// on in the file is gathered here and written at once: when the file is synced, read where it was
+// written, or written elsewhere. So nothing changes about what is durable when.
 #include "store/sqlite_vfs.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/buf.h"
+
+enum { RUN_MAX = 64 * 1024 };
 
 static struct {
 	cor_disk_hook fn;
@@ -25,6 +31,8 @@ struct file {
 	struct cor_vfs *vfs;
 	const char *path;               /* lives as long as the file, says SQLite */
 	sqlite3_file *real;             /* lies behind this struct */
+	struct cor_buf run;             /* to be written at run_at */
+	sqlite3_int64 run_at;
 };
 
 static struct cor_vfs *vfs_of(sqlite3_vfs *v) {
@@ -47,45 +55,76 @@ static int ask_hook(struct cor_vfs *v, enum cor_disk_op op, const char *path, in
 	return e == ENOSPC ? SQLITE_FULL : code;
 }
 
+/* Writes what was gathered. After a failure it is forgotten: SQLite has been told. */
+static int flush(struct file *x) {
+	size_t n = x->run.n;
+	bool torn;
+	if (n == 0)
+		return SQLITE_OK;
+	x->run.n = 0;
+	int code = ask_hook(x->vfs, COR_DISK_WRITE, x->path, SQLITE_IOERR_WRITE, &torn);
+	if (torn)
+		(void)x->real->pMethods->xWrite(x->real, x->run.p, (int)n / 2, x->run_at);
+	if (code)
+		return code;
+	x->vfs->written += n;
+	return x->real->pMethods->xWrite(x->real, x->run.p, (int)n, x->run_at);
+}
+
 static int f_close(sqlite3_file *f) {
 	struct file *x = file_of(f);
-	return x->real->pMethods ? x->real->pMethods->xClose(x->real) : SQLITE_OK;
+	int code = flush(x);
+	cor_buf_fini(&x->run);
+	int closed = x->real->pMethods ? x->real->pMethods->xClose(x->real) : SQLITE_OK;
+	return code ? code : closed;
 }
 
 static int f_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at) {
-	sqlite3_file *r = file_of(f)->real;
-	return r->pMethods->xRead(r, p, n, at);
+	struct file *x = file_of(f);
+	bool apart = at + n <= x->run_at || at >= x->run_at + (sqlite3_int64)x->run.n;
+	int code = apart ? SQLITE_OK : flush(x);
+	return code ? code : x->real->pMethods->xRead(x->real, p, n, at);
 }
 
 static int f_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at) {
 	struct file *x = file_of(f);
-	bool torn;
-	int code = ask_hook(x->vfs, COR_DISK_WRITE, x->path, SQLITE_IOERR_WRITE, &torn);
-	if (torn)
-		(void)x->real->pMethods->xWrite(x->real, p, n / 2, at);
-	if (code)
-		return code;
-	x->vfs->written += (uint64_t)n;
-	return x->real->pMethods->xWrite(x->real, p, n, at);
+	bool follows = at == x->run_at + (sqlite3_int64)x->run.n;
+	if (!follows || x->run.n + (size_t)n > RUN_MAX) {
+		int code = flush(x);
+		if (code)
+			return code;
+		x->run_at = at;
+	}
+	if (!cor_buf_reserve(&x->run, (size_t)n)) {
+		x->run.failed = false;
+		return SQLITE_IOERR_NOMEM;
+	}
+	cor_buf_add(&x->run, p, (size_t)n);
+	return SQLITE_OK;
 }
 
 static int f_truncate(sqlite3_file *f, sqlite3_int64 size) {
 	struct file *x = file_of(f);
 	bool torn;
-	int code = ask_hook(x->vfs, COR_DISK_TRUNCATE, x->path, SQLITE_IOERR_TRUNCATE, &torn);
+	int code = flush(x);
+	if (code == SQLITE_OK)
+		code = ask_hook(x->vfs, COR_DISK_TRUNCATE, x->path, SQLITE_IOERR_TRUNCATE, &torn);
 	return code ? code : x->real->pMethods->xTruncate(x->real, size);
 }
 
 static int f_sync(sqlite3_file *f, int flags) {
 	struct file *x = file_of(f);
 	bool torn;
-	int code = ask_hook(x->vfs, COR_DISK_SYNC, x->path, SQLITE_IOERR_FSYNC, &torn);
+	int code = flush(x);
+	if (code == SQLITE_OK)
+		code = ask_hook(x->vfs, COR_DISK_SYNC, x->path, SQLITE_IOERR_FSYNC, &torn);
 	return code ? code : x->real->pMethods->xSync(x->real, flags);
 }
 
 static int f_size(sqlite3_file *f, sqlite3_int64 *ret) {
-	sqlite3_file *r = file_of(f)->real;
-	return r->pMethods->xFileSize(r, ret);
+	struct file *x = file_of(f);
+	int code = flush(x);
+	return code ? code : x->real->pMethods->xFileSize(x->real, ret);
 }
 
 static int f_lock(sqlite3_file *f, int level) {

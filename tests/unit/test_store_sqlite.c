@@ -302,6 +302,7 @@ static void test_fault_at_every_write_and_sync(void **state) {
 /* A lost power keeps what was synced: no acknowledgement before that. */
 struct unsynced {
 	unsigned log, syncs;
+	unsigned synced;                /* writes that the last sync made durable */
 };
 
 static int unsynced_hook(void *arg, enum cor_disk_op op, const char *path) {
@@ -309,6 +310,8 @@ static int unsynced_hook(void *arg, enum cor_disk_op op, const char *path) {
 	size_t n = strlen(path);
 	if (n < 4 || strcmp(path + n - 4, "-wal") != 0)
 		return 0;
+	if (op == COR_DISK_SYNC)
+		u->synced = u->log;
 	u->log = op == COR_DISK_SYNC ? 0 : u->log + (op == COR_DISK_WRITE);
 	u->syncs += op == COR_DISK_SYNC;
 	return 0;
@@ -325,6 +328,8 @@ static void test_synced_before_acknowledged(void **state) {
 		assert_int_equal(set(sim, s, PODS, "a", i + 1, false), 0);
 		assert_int_equal(u.log, 0);
 		assert_int_equal(u.syncs, before + 1);
+		/* However many pages a commit has, they are one write. */
+		assert_int_equal(u.synced, 1);
 	}
 	cor_store_free(s);
 	cor_backend_sqlite_hook(NULL, NULL);
