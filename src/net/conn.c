@@ -19,6 +19,7 @@
 #include "net/net_priv.h"
 
 enum {
+	RECORD_MAX = 16384,             /* plain bytes of a TLS record */
 	ENCRYPT_MAX = 64 * 1024,        /* per write to the socket */
 	STRAY_CIPHER_MAX = 64 * 1024,   /* handshake and alerts while a write is under way */
 	VEC_MAX = 64,
@@ -227,19 +228,31 @@ static void push_cipher(struct cor_conn *c) {
 	b->n = 0;
 }
 
+/* One record, as full as it can be: of the queue itself when its first run is long enough, else
+ * gathered in the scratch buffer. */
+static int write_record(struct cor_conn *c) {
+	struct cor_str s = cor_outq_first(&c->out);
+	bool gather = s.n < RECORD_MAX && s.n < c->out.n;
+	int n = (int)(gather ? cor_outq_read(&c->out, c->nl->plain, RECORD_MAX)
+			     : s.n < RECORD_MAX ? s.n : RECORD_MAX);
+	int r = SSL_write(c->ssl, gather ? c->nl->plain : s.p, n);
+
+	if (r <= 0)
+		return r;
+	cor_assert(r == n);     /* the layer below takes everything */
+	if (!gather)
+		cor_outq_consume(&c->out, (size_t)n);
+	return n;
+}
+
 static void flush_tls(struct cor_conn *c) {
 	while (c->out.n && !c->writing && c->state == OPEN) {
 		while (c->out.n && c->nl->cipher.n < ENCRYPT_MAX) {
-			struct cor_str s = cor_outq_first(&c->out);
-			int r;
-
-			r = SSL_write(c->ssl, s.p, (int)(s.n < 16384 ? s.n : 16384));
-			if (r <= 0) {
+			if (write_record(c) <= 0) {
 				fail_tls(c, "TLS write");
 				c->nl->cipher.n = 0;
 				return;
 			}
-			cor_outq_consume(&c->out, (size_t)r);
 		}
 		push_cipher(c);
 	}
@@ -346,8 +359,7 @@ void cor_conn_write(struct cor_conn *c, const struct cor_piece *pieces, size_t n
 		cor_pieces_release(pieces, n);
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
-		cor_outq_piece(&c->out, &pieces[i]);
+	cor_outq_pieces(&c->out, pieces, n);
 	queued(c);
 }
 

@@ -55,7 +55,7 @@ struct cor_netloop {
 	uv_prepare_t prepare;
 	struct cor_link tasks;
 	char *in;                       /* COR_NET_CHUNK: bytes off the wire */
-	char *plain;                    /* COR_NET_CHUNK: decrypted */
+	char *plain;                    /* COR_NET_CHUNK: decrypted, or a record to be */
 	struct cor_buf cipher;          /* encrypted, of the connection at work */
 	struct cor_buf head;            /* scratch for building message heads */
 	int64_t date_s;
@@ -96,8 +96,8 @@ struct cor_outq {
 };
 void cor_outq_fini(struct cor_outq *q);
 void cor_outq_copy(struct cor_outq *q, struct cor_str s);
-/* Small pieces are copied and released at once, large ones are kept. */
-void cor_outq_piece(struct cor_outq *q, const struct cor_piece *piece);
+/* Small pieces are copied and released at once, large ones and many together are kept. */
+void cor_outq_pieces(struct cor_outq *q, const struct cor_piece *pieces, size_t n);
 /* The first run of bytes; absent when empty. */
 struct cor_str cor_outq_first(const struct cor_outq *q);
 unsigned cor_outq_vec(const struct cor_outq *q, uv_buf_t *vec, unsigned max);

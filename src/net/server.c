@@ -67,25 +67,31 @@ static void free_exchange(struct exchange *x) {
 	free(x);
 }
 
+void cor_exchange_drop_body(struct exchange *x) {
+	x->server->bodies -= x->body_charged;
+	if (x->peer)
+		x->peer->bodies -= x->body_charged;
+	x->body_charged = 0;
+	if (x->body.cap > 16 * 1024)
+		cor_buf_fini(&x->body);
+	cor_buf_clear(&x->body);
+}
+
 void cor_exchange_drop(struct exchange *x) {
 	struct cor_http_server *s = x->server;
 	struct cor_arena *arena = x->req.arena;
-	struct cor_buf body = x->body;
+	struct cor_buf body;
 
 	cor_assert(!x->dispatched);
 	cor_undefer(&x->end);
 	cor_outq_fini(&x->outq);
-	s->bodies -= x->body_charged;
-	if (x->peer)
-		x->peer->bodies -= x->body_charged;
+	cor_exchange_drop_body(x);
+	body = x->body;
 	s->open_handles--;
 	if (s->n_pool >= COR_HTTP_POOL_MAX) {
 		free_exchange(x);
 	} else {
 		cor_arena_reset(arena);
-		if (body.cap > 16 * 1024)
-			cor_buf_fini(&body);
-		cor_buf_clear(&body);
 		memset(x, 0, sizeof(*x));
 		x->req.arena = arena;
 		x->body = body;

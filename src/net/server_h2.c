@@ -10,6 +10,7 @@ enum {
 	STREAMS_MAX = 250,
 	WINDOW = 1024 * 1024,           /* what a peer may send ahead, per stream and in all */
 	PEER_BODIES_MAX = 32 * 1024 * 1024,
+	SWALLOW_MAX = 32 * 1024 * 1024, /* of a body that was refused */
 	OUT_MAX = 256 * 1024,           /* frames taken out of nghttp2 and not sent yet */
 	NV_MAX = 64,
 };
@@ -145,8 +146,7 @@ static void h2_head(struct exchange *x, int status, const char *content_type, in
 }
 
 static void h2_write(struct exchange *x, const struct cor_piece *pieces, size_t n) {
-	for (size_t i = 0; i < n; i++)
-		cor_outq_piece(&x->outq, &pieces[i]);
+	cor_outq_pieces(&x->outq, pieces, n);
 	resume(x);
 }
 
@@ -224,11 +224,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0;
 }
 
+/* Answers without a handler. What the peer still sends is swallowed, for many clients take a reset in
+ * the middle of their sending for a failure and look at no answer. */
 static void refuse(struct h2 *h, struct exchange *x, const struct cor_err *err) {
 	_cleanup_buf_ struct cor_buf body = COR_BUF_INIT;
 	const char *type = NULL;
 	struct cor_str text = cor_http_refusal(h->peer->server, err, &body, &type);
 
+	cor_exchange_drop_body(x);
 	x->too_large = true;
 	x->head_sent = x->finished = true;
 	cor_outq_copy(&x->outq, text);
@@ -242,8 +245,14 @@ static int on_body(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	struct cor_err err = { 0 };
 
 	(void)flags;
-	if (!x || x->too_large || x->dispatched)
+	if (!x || x->dispatched)
 		return 0;
+	if (x->too_large) {
+		x->swallowed += n;
+		if (x->swallowed > SWALLOW_MAX)
+			(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+		return 0;
+	}
 	if (h->peer->bodies + n > PEER_BODIES_MAX)
 		return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id,
 			NGHTTP2_ENHANCE_YOUR_CALM) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
@@ -285,20 +294,6 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		return 0;
 	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		dispatch(h, x);
-	return 0;
-}
-
-/* A refusal that was sent while the peer still sends: tell it that nobody reads on. */
-static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg) {
-	struct h2 *h = arg;
-	struct exchange *x;
-
-	if (frame->hd.type != NGHTTP2_DATA || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
-		return 0;
-	x = stream_exchange(h, frame->hd.stream_id);
-	if (x && x->too_large)
-		(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-			NGHTTP2_NO_ERROR);
 	return 0;
 }
 
@@ -387,7 +382,6 @@ static nghttp2_session *new_session(struct h2 *h) {
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_body);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
-	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	/* Priorities are a tree of closed streams that nobody needs. */
 	nghttp2_option_set_no_closed_streams(opt, 1);

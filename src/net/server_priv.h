@@ -59,7 +59,7 @@ struct exchange {
 	bool data_deferred, too_large;  /* h2 */
 	struct cor_link link;           /* h2: in the peer's list */
 	struct exchange_headers in;     /* h2: while they come in */
-	size_t in_size;
+	size_t in_size, swallowed;      /* h2 */
 };
 
 struct peer {
@@ -100,6 +100,8 @@ struct exchange *cor_exchange_new(struct peer *p);
 void cor_exchange_drop(struct exchange *x);
 /* Adds a piece of body. COR_E_LIMIT with err->http 413 or 503. */
 [[nodiscard]] int cor_exchange_body(struct exchange *x, struct cor_str data, struct cor_err *err);
+/* Nobody will read what there is of it. */
+void cor_exchange_drop_body(struct exchange *x);
 /* Calls the handler; the exchange may be over (and back in the pool) when it returns. */
 void cor_exchange_dispatch(struct exchange *x);
 /* The answer is complete: ends the exchange, behind handle() or at the end of the turn. */

@@ -48,8 +48,9 @@ def test_malformed_bodies(cluster, body):
 
 def test_an_oversized_body(cluster):
     pod = {**POD, "metadata": {"name": "big", "annotations": {"a": "x" * 5_000_000}}}
-    code, text = post(cluster, PODS, json.dumps(pod), "--http1.1", "-H", "Expect:")
-    assert code == 413 and json.loads(text)["reason"] == "RequestEntityTooLarge"
+    for protocol in ("--http1.1", "--http2"):
+        code, text = post(cluster, PODS, json.dumps(pod), protocol, "-H", "Expect:")
+        assert code == 413 and json.loads(text)["reason"] == "RequestEntityTooLarge"
     assert "RequestEntityTooLarge" in cluster.kubectl("create", "--validate=false", "-f", "-", input=json.dumps(pod),
                                                       fail=True)      # HTTP/2
     assert post(cluster, PODS + "?dryRun=All", json.dumps(POD))[0] == 201

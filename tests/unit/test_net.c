@@ -16,6 +16,36 @@ static void release_chunk(void *owner) {
 	released++;
 }
 
+/* ---- an answer of many pieces, as a list is ---- */
+
+enum { ROW_PIECES = 600 };
+
+static char row_text[3 * 1024 * 1024];
+static size_t row_n, row_owned;
+
+/* Of sizes from nothing to more than a TLS record; every third one stays the handler's. */
+static size_t row_pieces(struct cor_piece out[ROW_PIECES]) {
+	static const size_t sizes[] = { 1, 3200, 0, 20000, 1, 16384, 5, 2 };
+	size_t at = 0;
+
+	row_owned = 0;
+	for (size_t i = 0; i < ROW_PIECES; i++) {
+		size_t n = sizes[i % cor_countof(sizes)];
+
+		assert_true(at + n <= sizeof(row_text));
+		for (size_t k = 0; k < n; k++)
+			row_text[at + k] = (char)('!' + (at + k) * 7 % 90);
+		out[i] = (struct cor_piece){ .data = { row_text + at, n } };
+		if (i % 3 == 1) {
+			out[i].release = release_chunk;
+			row_owned++;
+		}
+		at += n;
+	}
+	row_n = at;
+	return ROW_PIECES;
+}
+
 struct server {
 	uv_loop_t loop;
 	struct cor_http_server *http;
@@ -100,6 +130,10 @@ static void handle(void *arg, struct cor_http_req *req) {
 		s->streamed = 0;
 		cor_http_stream_begin(req, 200, "text/plain", stream_more);
 		stream_more(req);
+	} else if (cor_str_eq_c(req->path, "/row")) {
+		struct cor_piece row[ROW_PIECES];
+
+		cor_http_reply_pieces(req, 200, "text/plain", row, row_pieces(row));
 	} else if (cor_str_eq_c(req->path, "/wait"))
 		s->waiting = req;
 	else if (cor_str_eq_c(req->path, "/upgrade"))
@@ -348,6 +382,32 @@ static void test_slow_reader(void **state) {
 	server_stop(&s);
 }
 
+/* Every piece is given back once, whether the peer reads it or leaves in the middle. */
+static void test_row_of_pieces(void **state) {
+	struct server s;
+	struct cor_buf in = COR_BUF_INIT;
+	size_t before = released;
+	int fd;
+
+	server_start(&s, NULL);
+	fd = dial(&s);
+	put(fd, "GET /row HTTP/1.1\r\nHost: a\r\n\r\nGET /missing HTTP/1.1\r\nHost: a\r\n\r\n");
+	get(&s, fd, &in, "no such page");
+	const char *body = memmem(in.p, in.n, "\r\n\r\n", 4);
+	assert_true(body && in.p + in.n > body + 4 + row_n);
+	assert_memory_equal(body + 4, row_text, row_n);
+	assert_int_equal(released - before, row_owned);
+	close(fd);
+	before = released;
+	fd = dial(&s);
+	put(fd, "GET /row HTTP/1.1\r\nHost: a\r\n\r\n");
+	fixture_until(&s.loop, s.handled == 3);
+	close(fd);
+	fixture_until(&s.loop, released - before == row_owned);
+	cor_buf_fini(&in);
+	server_stop(&s);
+}
+
 static void test_upgrade(void **state) {
 	struct server s;
 	struct cor_buf in = COR_BUF_INIT;
@@ -499,6 +559,9 @@ static void check_protocol(struct server *s, const struct fixture_pki *pki, bool
 	assert_int_equal(curl_do(c, "/missing", &body), 404);
 	assert_int_equal(curl_do(c, "/stream", &body), 200);
 	assert_int_equal(body.n, s->stream_goal);
+	assert_int_equal(curl_do(c, "/row", &body), 200);
+	assert_int_equal(body.n, row_n);
+	assert_memory_equal(body.p, row_text, row_n);
 	/* Bodies up to the limit are echoed, one byte more is refused. */
 	for (size_t i = 0; i < 3 * 1024 * 1024 + 1; i++)
 		cor_buf_byte(&big, (char)('a' + i % 23));
@@ -516,6 +579,13 @@ static void check_protocol(struct server *s, const struct fixture_pki *pki, bool
 	}
 	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)big.n);
 	assert_int_equal(curl_do(c, "/echo", &body), 413);
+	/* Also when the client is far from done when it is refused. */
+	while (big.n < 16 * 1024 * 1024)
+		cor_buf_add(&big, big_chunk, sizeof(big_chunk));
+	curl_easy_setopt(c, CURLOPT_POSTFIELDS, big.p);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)big.n);
+	assert_int_equal(curl_do(c, "/echo", &body), 413);
+	assert_true(cor_str_contains(cor_buf_view(&body), COR_STR("\"code\":413")));
 	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, 3L);
 	assert_int_equal(curl_do(c, "/echo", &body), 200);
 	curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
@@ -568,6 +638,7 @@ int main(void) {
 		cmocka_unit_test(test_continue_and_head),
 		cmocka_unit_test(test_client_leaves),
 		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_row_of_pieces),
 		cmocka_unit_test(test_upgrade),
 		cmocka_unit_test(test_idle_and_drain),
 		cmocka_unit_test(test_curl),
