@@ -21,7 +21,7 @@
 enum { DNS_PORT = 53, FEEDS = 3 };
 
 struct dns {
-	const char *kubeconfig, *listen, *service_cidr, *pod_cidr, *zone, *uid;
+	const char *kubeconfig, *listen, *service_cidr, *pod_cidr, *zone, *uid, *resolv_conf;
 	bool no_sandbox;                /* for debuggers and valgrind */
 	struct cor_dns *dns;
 	struct cor_informer *feeds[FEEDS];
@@ -111,7 +111,7 @@ static int start(struct dns *d, uv_loop_t *loop, struct cor_world *world, struct
 	    !cor_cidr4_parse(cor_str_c(d->pod_cidr), &c.pod_cidr) || !cor_ip4_parse(cor_str_c(d->listen), &c.dns_ip))
 		return cor_fail(err, COR_E_INVALID, "--listen, --service-cidr or --pod-cidr is no address or range");
 	int r = cor_dns_new(&c, &d->dns, err);
-	struct cor_dns_server_config sc = { .dns = d->dns };
+	struct cor_dns_server_config sc = { .dns = d->dns, .resolv_conf = d->resolv_conf };
 	if (r >= 0)
 		r = cor_dns_server_new(loop, &sc, &server, err);
 	if (r >= 0)
@@ -121,7 +121,7 @@ static int start(struct dns *d, uv_loop_t *loop, struct cor_world *world, struct
 		return r < 0 ? r : err->code;
 	const struct cor_sandbox sandbox = {
 		.process = COR_SANDBOX_DNS, .uid = d->uid, .listen_port = -1, .peers = { DNS_PORT, cor_api_port(api) },
-		.only_user = d->no_sandbox,
+		.read_beside = d->resolv_conf, .only_user = d->no_sandbox,
 	};
 	if ((r = cor_sandbox_enter(&sandbox, err)) < 0)
 		return r;
@@ -142,10 +142,12 @@ static int start(struct dns *d, uv_loop_t *loop, struct cor_world *world, struct
 int cor_cmd_dns(int argc, char **argv) {
 	struct dns d = {
 		.listen = "10.96.0.10", .service_cidr = "10.96.0.0/12", .pod_cidr = "10.244.0.0/16", .zone = "cluster.local",
+		.resolv_conf = "/etc/resolv.conf",
 	};
 	const struct cor_option opts[] = {
 		{ "kubeconfig", &d.kubeconfig, NULL }, { "listen", &d.listen, NULL }, { "service-cidr", &d.service_cidr, NULL },
 		{ "pod-cidr", &d.pod_cidr, NULL }, { "cluster-domain", &d.zone, NULL }, { "uid", &d.uid, NULL },
+		{ "resolv-conf", &d.resolv_conf, NULL },
 		{ "no-sandbox", NULL, &d.no_sandbox },
 	};
 	struct cor_err err = { 0 };

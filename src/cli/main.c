@@ -7,7 +7,8 @@
 #include "cli/cli.h"
 
 static const struct cor_command commands[] = {
-	{ "up", "[--name NAME] [--data-dir DIR] [--listen ADDR:PORT] [--kubeconfig FILE] [--foreground]",
+	{ "up", "[--name NAME] [--data-dir DIR] [--listen ADDR:PORT] [--kubeconfig FILE] [--resolv-conf FILE] "
+		"[--foreground]",
 		"start a cluster on this machine", cor_cmd_up },
 	{ "down", "[--name NAME] [--data-dir DIR] [--purge]", "stop it and remove what it made", cor_cmd_down },
 	{ "status", "[--name NAME] [--data-dir DIR] [-o json]", "say whether it runs", cor_cmd_status },

@@ -52,7 +52,8 @@ static void start_dns(struct node *n) {
 	char *args[] = {
 		(char *)"coracle", (char *)"dns", (char *)"--kubeconfig", n->dns_kubeconfig, (char *)"--listen",
 		(char *)(uintptr_t)n->c.dns_ip, (char *)"--service-cidr", (char *)(uintptr_t)n->c.service_cidr,
-		(char *)"--pod-cidr", (char *)(uintptr_t)n->c.pod_cidr, (char *)"--uid", uid, NULL,
+		(char *)"--pod-cidr", (char *)(uintptr_t)n->c.pod_cidr, (char *)"--resolv-conf",
+		(char *)(uintptr_t)n->c.resolv_conf, (char *)"--uid", uid, NULL,
 	};
 	uv_stdio_container_t io[] = {
 		{ .flags = UV_IGNORE }, { .flags = UV_INHERIT_FD, .data.fd = 1 }, { .flags = UV_INHERIT_FD, .data.fd = 2 },
@@ -84,7 +85,7 @@ int cor_cmd_node(int argc, char **argv) {
 		.c = {
 			.cluster = "default", .data_dir = "/var/lib/coracle/default/node", .run_dir = "/run/coracle/default",
 			.pod_cidr = "10.244.0.0/16", .service_cidr = "10.96.0.0/12", .dns_ip = "10.96.0.10",
-			.cluster_domain = "cluster.local", .address = "127.0.0.1",
+			.cluster_domain = "cluster.local", .address = "127.0.0.1", .resolv_conf = "/etc/resolv.conf",
 		},
 	};
 	struct cor_agent_config *c = &n.c;
@@ -93,6 +94,7 @@ int cor_cmd_node(int argc, char **argv) {
 		{ "run-dir", &c->run_dir, NULL }, { "cluster", &c->cluster, NULL }, { "name", &c->node_name, NULL },
 		{ "address", &c->address, NULL }, { "pod-cidr", &c->pod_cidr, NULL }, { "service-cidr", &c->service_cidr, NULL },
 		{ "dns-ip", &c->dns_ip, NULL }, { "cluster-domain", &c->cluster_domain, NULL }, { "kubelet-port", &n.port, NULL },
+		{ "resolv-conf", &c->resolv_conf, NULL },
 	};
 	struct cor_err err = { 0 };
 	struct cor_agent *agent;

@@ -6,6 +6,7 @@
 
 #include <cap-ng.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -129,6 +130,10 @@ static int allow_all(const struct cor_sandbox *s, int rules, const struct rulese
 	for (size_t i = 0; r == 0 && i < cor_countof(read_paths); i++)
 		if (access(read_paths[i], F_OK) == 0)
 			r = allow_path(rules, read_paths[i], FS_READ & handled->fs, err);
+	/* A copy: dirname() writes into it. */
+	_cleanup_free_ char *beside = s->read_beside ? cor_strdup(s->read_beside) : NULL;
+	if (r == 0 && beside)
+		r = allow_path(rules, dirname(beside), FS_READ & handled->fs, err);
 	if (r == 0 && s->data_dir)
 		r = allow_path(rules, s->data_dir, FS_WRITE & handled->fs, err);
 	if (r == 0 && (handled->net & NET_BIND) && s->listen_port >= 0)

@@ -16,6 +16,7 @@ struct cor_sandbox {
 	enum cor_sandboxed process;
 	const char *uid;      /* digits: the user and group to become; NULL: stay who we are */
 	const char *data_dir; /* may be written; NULL: nothing may */
+	const char *read_beside; /* a file: what is in its directory may be read; NULL: nothing more */
 	int listen_port;      /* the TCP port still to be bound, 0 = any; -1: none */
 	int peers[COR_SANDBOX_PORTS_MAX]; /* DNS: the TCP ports it connects to; 0 ends the list */
 	bool only_user;       /* the user and capabilities only: for debuggers */

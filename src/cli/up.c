@@ -38,7 +38,7 @@ struct child {
 
 struct up {
 	struct cor_cluster cluster;
-	const char *name, *data_dir, *listen, *kubeconfig;
+	const char *name, *data_dir, *listen, *kubeconfig, *resolv_conf;
 	bool foreground;
 	char advertise[INET_ADDRSTRLEN];
 	char hostname[256];
@@ -220,7 +220,8 @@ static void describe(struct up *u, int serving_write) {
 	const char *node_argv[] = {
 		"coracle", "node", "--kubeconfig", cor_asprintf("%s/pki/node.kubeconfig", server_dir), "--pki-dir",
 		cor_asprintf("%s/pki", server_dir), "--data-dir", cor_asprintf("%s/node", u->cluster.data_dir), "--run-dir",
-		u->cluster.run_dir, "--cluster", u->cluster.name, "--name", u->hostname, "--address", u->advertise, NULL,
+		u->cluster.run_dir, "--cluster", u->cluster.name, "--name", u->hostname, "--address", u->advertise,
+		"--resolv-conf", u->resolv_conf, NULL,
 	};
 	memcpy(n->argv, node_argv, sizeof(node_argv));
 }
@@ -352,15 +353,20 @@ static int run(struct up *u, struct cor_err *err) {
 }
 
 int cor_cmd_up(int argc, char **argv) {
-	struct up u = { .name = "default", .listen = "0.0.0.0:6443", .front_fd = -1, .serving_fd = -1 };
+	struct up u = { .name = "default", .listen = "0.0.0.0:6443", .resolv_conf = "/etc/resolv.conf", .front_fd = -1, .serving_fd = -1 };
 	const struct cor_option opts[] = {
 		{ "name", &u.name, NULL }, { "data-dir", &u.data_dir, NULL }, { "listen", &u.listen, NULL },
-		{ "kubeconfig", &u.kubeconfig, NULL }, { "foreground", NULL, &u.foreground },
+		{ "kubeconfig", &u.kubeconfig, NULL }, { "resolv-conf", &u.resolv_conf, NULL },
+		{ "foreground", NULL, &u.foreground },
 	};
 	struct cor_err err = { 0 };
 	int words = 0;
 	if (cor_options(argc, argv, opts, cor_countof(opts), &words, &err) < 0 || words > 0) {
 		(void)fprintf(stderr, "coracle up: %s\n", words > 0 ? "unexpected argument" : err.message);
+		return 2;
+	}
+	if (u.resolv_conf[0] != '/') {
+		(void)fprintf(stderr, "coracle up: --resolv-conf %s: want an absolute path\n", u.resolv_conf);
 		return 2;
 	}
 	if (geteuid() != 0) {

@@ -198,7 +198,7 @@ static int start_pods(struct cor_agent *a, struct cor_err *err) {
 		.loop = a->c.loop, .world = a->c.world, .api = a->api, .rt = a->rt, .images = a->images, .puller = a->puller,
 		.net = a->net, .rules = a->rules, .events = a->events, .pvs = a->pvs, .node_name = a->c.node_name,
 		.data_dir = a->c.data_dir, .run_dir = a->c.run_dir, .host_ip = a->c.address,
-		.cluster_domain = a->c.cluster_domain, .dns_ip = a->c.dns_ip, .resolv_conf = "/etc/resolv.conf",
+		.cluster_domain = a->c.cluster_domain, .dns_ip = a->c.dns_ip, .resolv_conf = a->c.resolv_conf,
 		.allocatable = cor_node_status_allocatable(a->status), .memory_bytes = cor_node_status_memory(a->status),
 		.services = each_service, .services_synced = know_services, .container_exited = tell_kubelet, .arg = a,
 	};

@@ -16,6 +16,7 @@ struct cor_agent_config {
 	const char *pki_dir;            /* kubelet.crt, kubelet.key, ca.crt */
 	const char *data_dir, *run_dir;
 	const char *pod_cidr, *service_cidr, *dns_ip, *cluster_domain;
+	const char *resolv_conf;        /* the node's own resolvers and search path */
 	int kubelet_port;
 	/* The node's network is up: DNS may be started. */
 	void (*network_up)(void *arg);

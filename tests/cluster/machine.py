@@ -34,6 +34,8 @@ class Machine:
         for args in (["link", "set", "lo", "up"], ["link", "add", "up0", "type", "bridge"],
                      ["addr", "add", f"{ADDRESS}/24", "dev", "up0"], ["link", "set", "up0", "up"]):
             self.ip("-n", self.name, *args)
+        # Its own resolver, where only a test that wants one has something listening.
+        (self.dir / "resolv.conf").write_text(f"nameserver {ADDRESS}\nsearch corp.example\n")
 
     @staticmethod
     def ip(*args):
@@ -50,6 +52,8 @@ class Machine:
         return out.stdout
 
     def coracle(self, command, *args, **more):
+        if command == "up":
+            args = ("--resolv-conf", self.dir / "resolv.conf", *args)
         return self.run(CORACLE, command, "--name", self.name, "--data-dir", self.data, *args, **more)
 
     def kubectl_words(self, args, which=KUBECTL):

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from machine import ADDRESS, ROOT
+from terminal import Follower
 
 VISITS = ROOT / "examples/visits"
 IMAGES = "/var/cache/coracle/visits"
@@ -73,11 +74,68 @@ def test_the_load_balancer_address_and_the_node_port_answer(visits):
         visits.run("curl", "-fsS", "--max-time", "5", url)
 
 
-def test_pods_find_each_other_by_name(visits):
-    address = visits.get("pod", "app-python-1")["status"]["podIP"]
-    out = visits.kubectl("exec", "pod/app-python-0", "--", "nslookup",
-                         "app-python-1.app-python.default.svc.cluster.local")
-    assert "10.96.0.10" in out and address in out
+@pytest.fixture(scope="module")
+def resolver(machine):
+    """The machine's own, for names of the world outside."""
+    program = ["/usr/bin/python3", ROOT / "tests/cluster/resolver.py", ADDRESS, "outside.example=198.51.100.7",
+               "intranet.corp.example=198.51.100.8"]
+    with Follower(machine, program) as running:
+        running.until("ready\n")
+        yield running
+
+
+def test_names_are_answered_by_the_clusters_dns(visits):
+    name = "app-python-0.app-python.default.svc.cluster.local"
+    out = visits.kubectl("exec", "pod/app-python-0", "--", "nslookup", name)
+    server, answer = out.split("\n\n")[:2]
+    assert re.sub(r"\s+", " ", server) == "Server: 10.96.0.10 Address: 10.96.0.10:53"
+    address = visits.get("pod", "app-python-0")["status"]["podIP"]
+    assert answer.splitlines() == [f"Name:\t{name}", f"Address: {address}"]
+
+
+def python(machine, program):
+    """What a program in app-python-0 prints: it asks as every program there does, through libc."""
+    return machine.kubectl("exec", "pod/app-python-0", "--", "python3", "-c", "import socket\n" + program).split()
+
+
+def test_plain_names_are_found_by_the_search_path(visits):
+    service = visits.get("svc", "app-javascript")["spec"]["clusterIP"]
+    pods = {p["metadata"]["name"]: p["status"]["podIP"] for p in visits.get("pods", "-l", "app=app-python")["items"]}
+    for name in ("app-javascript", "app-javascript.default", "app-javascript.default.svc"):
+        assert python(visits, f"print(socket.gethostbyname('{name}'))") == [service]
+    assert sorted(python(visits, "print(*socket.gethostbyname_ex('app-python')[2])")) == sorted(pods.values())
+    assert python(visits, "print(socket.gethostbyname('app-python-1.app-python'))") == [pods["app-python-1"]]
+    assert python(visits, f"print(socket.gethostbyaddr('{pods['app-python-1']}')[0])") == \
+        ["app-python-1.app-python.default.svc.cluster.local"]
+    out = visits.kubectl("exec", "pod/app-python-0", "--", "nslookup", "-type=srv",
+                         "_http._tcp.app-python.default.svc.cluster.local")
+    assert sorted(re.findall(r"service = (\S+ \S+ 8000 \S+)", out)) == [
+        f"0 50 8000 app-python-{i}.app-python.default.svc.cluster.local" for i in range(2)]
+
+
+def test_names_are_answered_over_tcp(visits):
+    address = visits.get("svc", "app-javascript")["spec"]["clusterIP"]
+    name = "app-javascript.default.svc.cluster.local"
+    question = b"\0\x07\x01\0\0\x01" + bytes(6) + b"".join(
+        bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0\0\x01\0\x01"
+    assert python(visits, f"""
+s = socket.create_connection(("10.96.0.10", 53), 10)
+s.sendall({len(question).to_bytes(2, "big") + question!r})
+n = int.from_bytes(s.recv(2, socket.MSG_WAITALL), "big")
+reply = s.recv(n, socket.MSG_WAITALL)
+print(reply[:2] == b"\\0\\x07", socket.inet_ntoa(reply[-4:]))
+""") == ["True", address]
+
+
+def test_names_outside_go_to_the_nodes_resolver(visits, resolver):
+    assert python(visits, "print(socket.gethostbyname('outside.example'))") == ["198.51.100.7"]
+    heard = resolver.until(f"asked outside.example by {ADDRESS}\n")
+    # The node's search path is the end of the pod's.
+    assert python(visits, "print(socket.gethostbyname('intranet'))") == ["198.51.100.8"]
+    out = visits.kubectl("exec", "pod/app-python-0", "--", "nslookup", "nowhere.example", code=1)
+    assert "server can't find nowhere.example: NXDOMAIN" in out
+    heard += resolver.until(f"asked nowhere.example by {ADDRESS}\n")
+    assert "cluster.local" not in heard         # nobody outside hears of the cluster's names
 
 
 def test_an_exit_code_is_passed_on(visits):
