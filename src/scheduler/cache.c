@@ -2,6 +2,8 @@
 // The scheduler's view of nodes and of what is taken on them: see cache.h.
 #include "scheduler/cache.h"
 
+#include <string.h>
+
 #include "api/registry.h"
 #include "base/arena.h"
 #include "base/assert.h"
@@ -44,11 +46,11 @@ static void add_map(struct sched_amounts *a, const struct cor_strmap *m) {
 	}
 }
 
-static void add(struct sched_amounts *to, const struct sched_amounts *x, int64_t sign) {
+static void add(struct sched_amounts *to, const struct sched_amounts *x) {
 	for (size_t i = 0; i < x->n; i++) {
 		int64_t *v = slot(to, x->p[i].name);
 		if (v)
-			*v += sign * x->p[i].v;
+			*v += x->p[i].v;
 	}
 }
 
@@ -68,24 +70,50 @@ static void set_map(struct sched_amounts *a, const struct cor_strmap *m) {
 	}
 }
 
-void sched_request(const struct core_v1_Pod *pod, struct sched_amounts *ret) {
+static const struct sched_amount unasked[SCHED_SCORED_MAX] = {
+	[SCHED_CPU] = { COR_STR_INIT("cpu"), 100 },
+	[SCHED_MEMORY] = { COR_STR_INIT("memory"), 200 << 20 },
+};
+
+static void add_container(struct sched_amounts *a, const struct core_v1_Container *c, bool scored) {
+	add_map(a, &c->resources.requests);
+	for (size_t i = 0; scored && i < SCHED_SCORED_MAX; i++)
+		if (!cor_strmap_get(&c->resources.requests, unasked[i].name))
+			*slot(a, unasked[i].name) += unasked[i].v;
+}
+
+static void request(const struct core_v1_Pod *pod, bool scored, struct sched_amounts *ret) {
 	struct sched_amounts sum = { 0 }, init = { 0 }, restartable = { 0 };
 	const struct core_v1_PodSpec *s = &pod->spec;
+	/* First, so that there is room for them. */
+	for (size_t i = 0; scored && i < SCHED_SCORED_MAX; i++)
+		*slot(&sum, unasked[i].name) = *slot(&restartable, unasked[i].name) = 0;
 	for (size_t i = 0; i < s->containers.n; i++)
-		add_map(&sum, &s->containers.p[i].resources.requests);
+		add_container(&sum, &s->containers.p[i], scored);
 	for (size_t i = 0; i < s->initContainers.n; i++) {
 		struct sched_amounts one = restartable;
-		add_map(&one, &s->initContainers.p[i].resources.requests);
+		add_container(&one, &s->initContainers.p[i], scored);
 		if (cor_str_eq(s->initContainers.p[i].restartPolicy, COR_STR("Always")))
 			restartable = one;
 		raise(&init, &one);
 	}
-	add(&sum, &restartable, 1);
+	add(&sum, &restartable);
 	raise(&sum, &init);
 	if (s->resources)
 		set_map(&sum, &s->resources->requests);
 	add_map(&sum, &s->overhead);
 	*ret = sum;
+}
+
+void sched_request(const struct core_v1_Pod *pod, struct sched_amounts *ret) {
+	request(pod, false, ret);
+}
+
+void sched_request_scored(const struct core_v1_Pod *pod, int64_t ret[SCHED_SCORED_MAX]) {
+	struct sched_amounts a;
+	request(pod, true, &a);
+	for (size_t i = 0; i < SCHED_SCORED_MAX; i++)
+		ret[i] = sched_amount(&a, unasked[i].name);
 }
 
 /* ---- nodes ---- */
@@ -100,18 +128,29 @@ static struct sched_node *node_get(struct sched_cache *c, struct cor_str name) {
 	return n;
 }
 
+/* A pod comes (sign -1) or goes. What the node does not offer has no place in free, and needs none. */
+static void take(struct sched_node *n, const struct sched_pod *p, int64_t sign) {
+	for (size_t i = 0; i < p->n; i++)
+		for (size_t k = 0; k < n->free.n; k++)
+			if (cor_str_eq(n->free.p[k].name, p->request[i].name))
+				n->free.p[k].v += sign * p->request[i].v;
+	for (size_t i = 0; i < SCHED_SCORED_MAX; i++)
+		n->scored[i] -= sign * p->scored[i];
+	n->pods_free += sign;
+}
+
 static void recount(struct sched_node *n) {
-	n->free = (struct sched_amounts){ 0 };
+	n->all = (struct sched_amounts){ 0 };
 	n->pods_free = 0;
-	if (!n->node)
-		return;
-	add_map(&n->free, &n->node->status.allocatable);
-	const struct cor_str *pods = cor_strmap_get(&n->node->status.allocatable, PODS);
-	n->pods_free = pods ? cor_quantity_value(cor_quantity_of(*pods)) : 110;
-	for (struct sched_pod *p = n->pods; p; p = p->next) {
-		add(&n->free, &p->request, -1);
-		n->pods_free--;
+	memset(n->scored, 0, sizeof(n->scored));
+	if (n->node) {
+		add_map(&n->all, &n->node->status.allocatable);
+		const struct cor_str *pods = cor_strmap_get(&n->node->status.allocatable, PODS);
+		n->pods_free = pods ? cor_quantity_value(cor_quantity_of(*pods)) : 110;
 	}
+	n->free = n->all;
+	for (struct sched_pod *p = n->pods; p; p = p->next)
+		take(n, p, -1);
 }
 
 static void node_release(struct sched_node *n) {
@@ -138,39 +177,68 @@ void sched_cache_node(struct sched_cache *c, struct cor_obj *o, bool deleted) {
 
 /* ---- pods ---- */
 
-static void pod_remove(struct sched_cache *c, struct sched_pod *p) {
-	add(&p->node->free, &p->request, 1);
-	p->node->pods_free++;
-	if (p->next)
-		p->next->prev = p->prev;
-	*p->prev = p->next;
-	(void)cor_map_remove(&c->pods, p->blob->uid);
+static void pod_free(struct sched_pod *p) {
 	cor_arena_free(p->arena);
 	cor_obj_unref(p->blob);
 	free(p);
 }
 
-static void pod_add(struct sched_cache *c, struct cor_obj *o, struct cor_arena *a, const struct core_v1_Pod *pod,
-	struct cor_str node, bool assumed) {
-	struct sched_pod *p = cor_new(struct sched_pod);
+static void pod_remove(struct sched_cache *c, struct sched_pod *p) {
+	take(p->node, p, 1);
+	if (p->next)
+		p->next->prev = p->prev;
+	*p->prev = p->next;
+	(void)cor_map_remove(&c->pods, p->blob->uid);
+	(void)cor_map_remove(&c->affine, p->blob->uid);
+	pod_free(p);
+}
+
+static bool has_host_port(const struct core_v1_Pod *pod) {
+	for (size_t i = 0; i < pod->spec.containers.n; i++)
+		for (size_t k = 0; k < pod->spec.containers.p[i].ports.n; k++)
+			if (pod->spec.containers.p[i].ports.p[k].hostPort)
+				return true;
+	return false;
+}
+
+static bool is_affine(const struct core_v1_Pod *pod) {
+	const struct core_v1_Affinity *a = pod->spec.affinity;
+	return a && (a->podAffinity || a->podAntiAffinity);
+}
+
+static bool is_finished(const struct core_v1_Pod *pod) {
+	return cor_str_eq(pod->status.phase, COR_STR("Succeeded")) || cor_str_eq(pod->status.phase, COR_STR("Failed"));
+}
+
+static void pod_add(struct sched_cache *c, struct cor_obj *o, struct cor_str node, bool assumed) {
+	struct cor_err err;
+	struct sched_amounts want;
+	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
+	const struct core_v1_Pod *pod = cor_obj_decode(o, a, &err);
+	if (!pod || is_finished(pod))
+		return;
+	sched_request(pod, &want);
+	struct sched_pod *p = cor_calloc(1, sizeof(*p) + want.n * sizeof(want.p[0]));
 	p->blob = cor_obj_ref(o);
-	p->arena = a;
-	p->pod = pod;
+	p->n = (uint8_t)want.n;
+	memcpy(p->request, want.p, want.n * sizeof(want.p[0]));
+	sched_request_scored(pod, p->scored);
 	p->assumed = assumed;
+	(void)cor_map_put(&c->pods, o->uid, p);
+	if (is_affine(pod))
+		(void)cor_map_put(&c->affine, o->uid, p);
+	if (is_affine(pod) || has_host_port(pod)) {
+		p->pod = pod;
+		p->arena = a;
+		a = NULL;
+	}
 	p->node = node_get(c, node);
-	sched_request(pod, &p->request);
 	p->next = p->node->pods;
 	p->prev = &p->node->pods;
 	if (p->next)
 		p->next->prev = &p->next;
 	p->node->pods = p;
-	add(&p->node->free, &p->request, -1);
-	p->node->pods_free--;
-	(void)cor_map_put(&c->pods, o->uid, p);
-}
-
-static bool is_finished(const struct core_v1_Pod *pod) {
-	return cor_str_eq(pod->status.phase, COR_STR("Succeeded")) || cor_str_eq(pod->status.phase, COR_STR("Failed"));
+	take(p->node, p, -1);
 }
 
 void sched_cache_pod(struct sched_cache *c, struct cor_obj *o, bool deleted) {
@@ -180,25 +248,13 @@ void sched_cache_pod(struct sched_cache *c, struct cor_obj *o, bool deleted) {
 		return;         /* an event from before the binding */
 	if (old)
 		pod_remove(c, old);
-	if (deleted || !node)
-		return;
-	struct cor_err err;
-	struct cor_arena *a = cor_arena_new(0);
-	const struct core_v1_Pod *pod = cor_obj_decode(o, a, &err);
-	if (pod && !is_finished(pod))
-		pod_add(c, o, a, pod, *node, false);
-	else
-		cor_arena_free(a);
+	if (!deleted && node)
+		pod_add(c, o, *node, false);
 }
 
 void sched_cache_assume(struct sched_cache *c, struct cor_obj *o, struct cor_str node) {
-	struct cor_err err;
-	struct cor_arena *a = cor_arena_new(0);
-	const struct core_v1_Pod *pod = cor_obj_decode(o, a, &err);
-	if (pod && !cor_map_get(&c->pods, o->uid))
-		pod_add(c, o, a, pod, node, true);
-	else
-		cor_arena_free(a);
+	if (!cor_map_get(&c->pods, o->uid))
+		pod_add(c, o, node, true);
 }
 
 void sched_cache_forget(struct sched_cache *c, struct cor_str uid) {
@@ -211,12 +267,8 @@ void sched_cache_fini(struct sched_cache *c) {
 	size_t it = 0;
 	struct cor_str key;
 	void *v;
-	while (cor_map_next(&c->pods, &it, &key, &v)) {
-		struct sched_pod *p = v;
-		cor_arena_free(p->arena);
-		cor_obj_unref(p->blob);
-		free(p);
-	}
+	while (cor_map_next(&c->pods, &it, &key, &v))
+		pod_free(v);
 	it = 0;
 	while (cor_map_next(&c->nodes, &it, &key, &v)) {
 		struct sched_node *n = v;
@@ -225,5 +277,6 @@ void sched_cache_fini(struct sched_cache *c) {
 		free(n);
 	}
 	cor_map_fini(&c->pods);
+	cor_map_fini(&c->affine);
 	cor_map_fini(&c->nodes);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Filters of one node (facts/controllers.md 20.5), in upstream's order: the first that refuses gives
-// the reason. Volumes and affinity between pods are in files of their own.
+// the reason. Volumes, affinity between pods, spreading and scores are in files of their own.
 #include "scheduler/filter.h"
 
 #include "controllers/pods.h"
@@ -49,7 +49,7 @@ bool sched_node_matches(const struct core_v1_NodeSelectorTerm *term, const struc
 	return true;
 }
 
-static bool node_affinity(const struct core_v1_Pod *pod, const struct core_v1_Node *node) {
+bool sched_node_affinity(const struct core_v1_Pod *pod, const struct core_v1_Node *node) {
 	for (size_t i = 0; i < pod->spec.nodeSelector.n; i++) {
 		bool has;
 		struct cor_str v = label(node, pod->spec.nodeSelector.p[i].key, &has);
@@ -64,7 +64,7 @@ static bool node_affinity(const struct core_v1_Pod *pod, const struct core_v1_No
 	return !required;
 }
 
-static bool taints(const struct core_v1_Pod *pod, const struct core_v1_Node *node) {
+bool sched_tolerates(const struct core_v1_Pod *pod, const struct core_v1_Node *node) {
 	for (size_t i = 0; i < node->spec.taints.n; i++) {
 		const struct core_v1_Taint *t = &node->spec.taints.p[i];
 		if (!cor_str_eq(t->effect, COR_STR("PreferNoSchedule")) && !cor_toleration(pod, t))
@@ -104,7 +104,7 @@ static bool ports_free(const struct core_v1_Pod *pod, const struct sched_node *n
 		for (size_t k = 0; k < pod->spec.containers.p[i].ports.n; k++) {
 			const struct core_v1_ContainerPort *want = &pod->spec.containers.p[i].ports.p[k];
 			for (struct sched_pod *p = n->pods; want->hostPort && p; p = p->next)
-				if (pod_clashes(p->pod, want))
+				if (p->pod && pod_clashes(p->pod, want))
 					return false;
 		}
 	return true;
@@ -127,7 +127,18 @@ static void resources(struct sched_try *t, const struct sched_node *n, struct sc
 
 struct cor_str sched_prefilter(struct sched_try *t) {
 	sched_request(t->pod, &t->request);
-	return sched_volumes_prefilter(t);
+	sched_request_scored(t->pod, t->scored);
+	struct cor_str why = sched_volumes_prefilter(t);
+	if (why.p)
+		return why;
+	sched_affinity_prefilter(t);
+	sched_spread_prefilter(t);
+	return why;
+}
+
+void sched_try_fini(struct sched_try *t) {
+	sched_affinity_fini(t);
+	sched_spread_fini(t);
 }
 
 void sched_filter(struct sched_try *t, const struct sched_node *n, struct sched_reasons *ret) {
@@ -135,9 +146,9 @@ void sched_filter(struct sched_try *t, const struct sched_node *n, struct sched_
 	ret->n = 0;
 	if (!schedulable(t->pod, n->node))
 		why = "node(s) were unschedulable";
-	else if (!taints(t->pod, n->node))
+	else if (!sched_tolerates(t->pod, n->node))
 		why = "node(s) had untolerated taint(s)";
-	else if (!node_affinity(t->pod, n->node))
+	else if (!sched_node_affinity(t->pod, n->node))
 		why = "node(s) didn't match Pod's node affinity/selector";
 	else if (!ports_free(t->pod, n))
 		why = "node(s) didn't have free ports for the requested pod ports";
@@ -151,47 +162,4 @@ void sched_filter(struct sched_try *t, const struct sched_node *n, struct sched_
 		why = sched_affinity_filter(t, n);
 	if (why)
 		refuse(ret, cor_str_c(why));
-}
-
-/* ---- scores ---- */
-
-enum { SCORE_MAX = 100, WEIGHT_TAINT = 3, WEIGHT_NODE_AFFINITY = 2, WEIGHT_AFFINITY = 2 };
-
-static int64_t least_allocated(const struct sched_try *t, const struct sched_node *n) {
-	static const struct cor_str names[] = { COR_STR_INIT("cpu"), COR_STR_INIT("memory") };
-	static const int64_t unasked[] = { 100, 200 << 20 };    /* of a container without a request */
-	int64_t sum = 0;
-	for (size_t i = 0; i < cor_countof(names); i++) {
-		int64_t left = sched_amount(&n->free, names[i]), want = sched_amount(&t->request, names[i]);
-		int64_t total = left;
-		for (struct sched_pod *p = n->pods; p; p = p->next)
-			total += sched_amount(&p->request, names[i]);
-		left -= want > 0 ? want : unasked[i];
-		sum += total > 0 && left > 0 ? left * SCORE_MAX / total : 0;
-	}
-	return sum / (int64_t)cor_countof(names);
-}
-
-static int64_t untolerated(const struct sched_try *t, const struct core_v1_Node *node) {
-	int64_t n = 0;
-	for (size_t i = 0; i < node->spec.taints.n; i++)
-		n += cor_str_eq(node->spec.taints.p[i].effect, COR_STR("PreferNoSchedule")) &&
-			!cor_toleration(t->pod, &node->spec.taints.p[i]);
-	return n;
-}
-
-static int64_t preferred(const struct sched_try *t, const struct core_v1_Node *node) {
-	const struct core_v1_NodeAffinity *a = t->pod->spec.affinity ? t->pod->spec.affinity->nodeAffinity : NULL;
-	int64_t sum = 0, all = 0;
-	for (size_t i = 0; a && i < a->preferredDuringSchedulingIgnoredDuringExecution.n; i++) {
-		const struct core_v1_PreferredSchedulingTerm *p = &a->preferredDuringSchedulingIgnoredDuringExecution.p[i];
-		all += p->weight;
-		sum += sched_node_matches(&p->preference, node) ? p->weight : 0;
-	}
-	return all > 0 ? sum * SCORE_MAX / all : 0;
-}
-
-int64_t sched_score(struct sched_try *t, const struct sched_node *n) {
-	return least_allocated(t, n) - WEIGHT_TAINT * SCORE_MAX * untolerated(t, n->node) +
-		WEIGHT_NODE_AFFINITY * preferred(t, n->node) + WEIGHT_AFFINITY * sched_affinity_score(t, n);
 }

@@ -103,8 +103,16 @@ static bool is_ours(const struct core_v1_Pod *pod) {
 		!cor_str_eq(pod->status.phase, COR_STR("Failed")) && !cor_str_eq(pod->status.phase, COR_STR("Succeeded"));
 }
 
+static bool has_node(const struct cor_obj *o) {
+	return cor_strmap_get(&o->fields, COR_STR("spec.nodeName")) != NULL;
+}
+
 static void consider(struct cor_scheduler *s, struct cor_obj *o) {
 	struct pending *p = cor_map_get(&s->pods, o->uid);
+	if (has_node(o)) {      /* most that changes about pods does after this */
+		forget(s, o->uid);
+		return;
+	}
 	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
 	struct cor_err err;
 	const struct core_v1_Pod *pod = cor_obj_decode(o, a, &err);
@@ -152,7 +160,7 @@ static void on_event(struct cor_scheduler *s, const struct cor_event *ev) {
 		else
 			consider(s, ev->obj);
 		/* A pod that went makes room, one that came may be what another wants to be near. */
-		if (deleted || cor_strmap_get(&ev->obj->fields, COR_STR("spec.nodeName")))
+		if (deleted || has_node(ev->obj))
 			help_all(s);
 		break;
 	case COR_RES_NODES:
@@ -431,8 +439,7 @@ static struct cor_str no_node_text(struct sched_try *t, const struct tally *tall
 }
 
 static const struct sched_node *choose(struct cor_scheduler *s, struct sched_try *t, struct tally *tally) {
-	const struct sched_node *best = NULL;
-	int64_t best_score = 0;
+	struct { const struct sched_node **p; size_t n; } will_do = { 0 };
 	size_t it = 0;
 	struct cor_str name;
 	void *v;
@@ -444,15 +451,11 @@ static const struct sched_node *choose(struct cor_scheduler *s, struct sched_try
 		sched_filter(t, n, &why);
 		for (size_t i = 0; i < why.n; i++)
 			count_reason(t->arena, tally, why.p[i]);
-		if (why.n > 0)
-			continue;
-		int64_t score = sched_score(t, n);
-		if (!best || score > best_score) {
-			best = n;
-			best_score = score;
-		}
+		const struct sched_node **slot = why.n == 0 ? cor_arena_push(t->arena, &will_do) : NULL;
+		if (slot)
+			*slot = n;
 	}
-	return best;
+	return will_do.n > 0 ? sched_best(t, will_do.p, will_do.n) : NULL;
 }
 
 static void try_pod(struct cor_scheduler *s, struct pending *p) {
@@ -472,6 +475,7 @@ static void try_pod(struct cor_scheduler *s, struct pending *p) {
 		return;
 	struct cor_str why = sched_prefilter(&t);
 	const struct sched_node *node = why.p ? NULL : choose(s, &t, &tally);
+	sched_try_fini(&t);
 	if (node && t.unbound.n > 0) {
 		choose_for_claims(s, p, &t, cor_str_c(node->name));
 	} else if (node) {
