@@ -45,18 +45,64 @@ if [ "$(id -u)" -ne 0 ]; then
 	echo "deps.sh: these packages are missing, run me as root (sudo make deps):$missing" >&2
 	exit 1
 fi
-echo "Installing Debian packages:$missing"
 export DEBIAN_FRONTEND=noninteractive
 # A package may not start its services here: we want the files only.
 policy=/usr/sbin/policy-rc.d
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT INT TERM
 if [ ! -e $policy ]; then
-	trap 'rm -f $policy' EXIT INT TERM
+	trap 'rm -f "$said" $policy' EXIT INT TERM
 	printf '#!/bin/sh\nexit 101\n' >$policy
 	chmod 755 $policy
 fi
-# shellcheck disable=SC2086
-apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
-	apt-get update -qq
-	# shellcheck disable=SC2086
-	apt-get install -y -qq --no-install-recommends $missing
+
+# What apt reports of itself, "dlstatus:1:20.5:Retrieving file 1 of 9" or "pmstatus:gcc:40:Unpacking gcc", as a bar on
+# a terminal; elsewhere the first line of each part is enough. Downloads and the rest count to 100 each.
+progress() {
+	part=''
+	while IFS=: read -r kind _ percent _; do
+		case $kind in
+		dlstatus) what="Downloading" ;;
+		pmstatus) what="Installing" ;;
+		*) continue ;;
+		esac
+		if [ -t 2 ]; then
+			percent=${percent%%.*}
+			bar=$(printf '%*s' $((${percent:-0} * 24 / 100)) '' | tr ' ' '#')
+			printf '\r\033[K%s %s [%-24s] %3d%%' "$what" "$things" "$bar" "${percent:-0}" >&2
+		elif [ "$what" != "$part" ]; then
+			echo "$what $things" >&2
+		fi
+		part=$what
+	done
+	if [ -t 2 ]; then printf '\r\033[K' >&2; fi
 }
+
+# apt-get with a display of how far it is; everything else that it says is in $said.
+apt() {
+	rm -f "$said.ok"
+	{ apt-get -o APT::Status-Fd=3 "$@" 3>&1 >"$said" 2>&1 && : >"$said.ok"; } | progress
+	[ -e "$said.ok" ] && rm "$said.ok"
+}
+
+update() {
+	things="Debian's lists of packages"
+	apt update -q
+}
+
+# What is missing and all that it needs; nothing when there are no lists to tell.
+number() {
+	# shellcheck disable=SC2086
+	apt-get install -s -q --no-install-recommends $missing 2>/dev/null | grep -c '^Inst' || true
+}
+
+install() {
+	things="$(number) packages"
+	# shellcheck disable=SC2086
+	apt install -y -q --no-install-recommends $missing
+}
+
+echo "Installing Debian packages:$missing"
+# Lists that are absent or older than what the mirror has need an update.
+{ [ "$(number)" -gt 0 ] && install; } || { update && install; } || { cat "$said" >&2; exit 1; }
+echo "Installed $things"

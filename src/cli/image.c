@@ -16,11 +16,14 @@ struct image_cmd {
 	bool terminal;
 };
 
+/* A bar on a terminal; elsewhere the line that says what came of it is enough. */
 static void show_progress(void *arg, const struct cor_image_progress *p) {
+	static const char full[] = "########################";
 	const struct image_cmd *c = arg;
-	if (c->terminal && p->bytes > 0)
-		(void)fprintf(stderr, "\r%s  layer %u of %u  %3d %%", p->what, p->layers_done, p->layers,
-			(int)(p->bytes_done * 100 / p->bytes));
+	if (!c->terminal || p->bytes == 0)
+		return;
+	int percent = (int)(p->bytes_done * 100 / p->bytes), width = (int)sizeof(full) - 1;
+	(void)fprintf(stderr, "\r%s [%-*.*s] %3d%%", p->what, width, percent * width / 100, full, percent);
 }
 
 static void print_image(const struct cor_image *i) {
@@ -33,7 +36,7 @@ static int do_import(struct image_cmd *c, const char *file, struct cor_err *err)
 	struct cor_image_work work = { .progress = show_progress, .progress_arg = c };
 	int r = cor_image_import(c->store, file, c->as ? cor_str_c(c->as) : (struct cor_str){ 0 }, &work, &l, err);
 	if (c->terminal)
-		(void)fputc('\n', stderr);
+		(void)fputs("\r\033[K", stderr);
 	for (size_t i = 0; r >= 0 && i < l.n; i++)
 		print_image(l.p[i]);
 	return r;

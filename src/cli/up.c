@@ -44,6 +44,7 @@ struct up {
 	char hostname[256];
 	struct child children[CHILDREN_MAX];
 	size_t n;
+	off_t log_start;                /* of what this start adds to the log */
 	int front_fd;                   /* to whoever started us; closed once the API serves */
 	int serving_fd;                 /* the server writes its URL to it when it serves; -1 after that */
 	bool serving;                   /* the others are started only then: they need its certificates */
@@ -226,6 +227,10 @@ static void describe(struct up *u, int serving_write) {
 	memcpy(n->argv, node_argv, sizeof(node_argv));
 }
 
+static char *log_path(const struct up *u) {
+	return cor_asprintf("%s/log", u->cluster.data_dir);
+}
+
 static int prepare(struct up *u, struct cor_err *err) {
 	_cleanup_free_ char *server = cor_asprintf("%s/server", u->cluster.data_dir);
 	int r = cor_make_dirs(u->cluster.run_dir, 0755, err);
@@ -236,11 +241,14 @@ static int prepare(struct up *u, struct cor_err *err) {
 	if (gethostname(u->hostname, sizeof(u->hostname) - 1) < 0)
 		(void)snprintf(u->hostname, sizeof(u->hostname), "node");
 	find_address(u);
+	_cleanup_free_ char *log = log_path(u);
+	struct stat st;
+	u->log_start = stat(log, &st) == 0 ? st.st_size : 0;
 	return r;
 }
 
 static void to_background(struct up *u) {
-	_cleanup_free_ char *log = cor_asprintf("%s/log", u->cluster.data_dir);
+	_cleanup_free_ char *log = log_path(u);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	(void)setsid();
@@ -278,22 +286,51 @@ static int give_kubeconfig(struct up *u, struct cor_err *err) {
 	return r;
 }
 
+/* The last error of a child in this start that the log tells, without its time. */
+static void last_error(const struct up *u, char *out, size_t size) {
+	static const char mark[] = " ERROR ";
+	_cleanup_free_ char *log = log_path(u);
+	char text[4096] = "";
+	int fd = open(log, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	off_t from = st.st_size - (off_t)sizeof(text) + 1;
+	if (pread(fd, text, sizeof(text) - 1, from > u->log_start ? from : u->log_start) < 0)
+		text[0] = '\0';
+	(void)close(fd);
+	for (const char *at = text; (at = strstr(at, mark)); ) {
+		at += sizeof(mark) - 1;
+		if (strncmp(at, "up: ", 4) != 0)
+			(void)snprintf(out, size, "%.*s", (int)strcspn(at, "\n"), at);
+	}
+}
+
+/* What failed, and what the log says about it. */
+static int explain(const struct up *u, struct cor_err *err) {
+	char what[sizeof(err->message)], why[300] = "";
+	(void)snprintf(what, sizeof(what), "%s", err->message);
+	last_error(u, why, sizeof(why));
+	return cor_fail(err, err->code, "%s; see %s/log%s%s", what, u->cluster.data_dir, why[0] ? ": " : "", why);
+}
+
 /* The node, when this build has one. */
 static int wait_node(struct up *u, struct cor_err *err) {
 	if (!cor_has_command("node"))
 		return 0;
 	_cleanup_free_ char *config = cor_asprintf("%s/server/pki/admin.kubeconfig", u->cluster.data_dir);
-	if (cor_wait_node(config, u->hostname, START_S * COR_SECOND, err) < 0)
-		return cor_wrap(err, "see %s/log", u->cluster.data_dir);
-	return 0;
+	int r = cor_wait_node(config, u->hostname, START_S * COR_SECOND, err);
+	return r < 0 ? explain(u, err) : 0;
 }
 
 /* The server's line on fd, then the node. */
 static int wait_ready(struct up *u, int fd, struct cor_err *err) {
 	char line[200];
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	if (poll(&p, 1, START_S * 1000) <= 0 || read(fd, line, sizeof(line)) <= 0)
-		return cor_fail(err, COR_E_TIMEOUT, "the server did not start; see %s/log", u->cluster.data_dir);
+	if (poll(&p, 1, START_S * 1000) <= 0 || read(fd, line, sizeof(line)) <= 0) {
+		(void)cor_fail(err, COR_E_TIMEOUT, "the server did not start");
+		return explain(u, err);
+	}
 	return wait_node(u, err);
 }
 

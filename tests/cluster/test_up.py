@@ -38,13 +38,12 @@ def test_wrong_words_are_told_apart(machine, args):
     assert out.startswith("coracle up: ")
 
 
-
 def test_a_server_that_cannot_start_is_said_at_once(machine):
     """A second cluster on the same port: up fails, says where to look, and leaves no process behind."""
     name, data = machine.name + "b", machine.dir / "second"
     try:
         out = machine.run(CORACLE, "up", "--name", name, "--data-dir", data, code=1, timeout=20)
-        assert f"did not start; see {data}/log" in out
+        assert f"did not start; see {data}/log: server: " in out and "in use" in out
         machine.run(CORACLE, "status", "--name", name, code=1)
     finally:
         machine.run(CORACLE, "down", "--name", name, "--data-dir", data, "--purge")
