@@ -311,20 +311,24 @@ static void scale_new(struct deploy *s) {
 		scale(s, s->new, want);
 }
 
+/* Available pods that are to stay: the others of a set that shrinks are on their way out. */
+static int32_t available(const struct apps_v1_ReplicaSet *rs) {
+	return min32(rs->status.availableReplicas, deploy_rs_replicas(rs));
+}
+
 /* Old pods that are not available go first, in all old sets, then as many as availability allows (4.8). */
 static void scale_old(struct deploy *s) {
 	int32_t least = s->replicas - s->unavailable;
-	int32_t spare = total_replicas(s) - least -
-		(deploy_rs_replicas(s->new) - s->new->status.availableReplicas);
+	int32_t spare = total_replicas(s) - least - (deploy_rs_replicas(s->new) - available(s->new));
 	int32_t surplus = -least;
 	int32_t *size = cor_arena_array(cor_plan_arena(s->p), int32_t, s->all.n);
 	for (size_t i = 0; size && i < s->all.n; i++) {
 		const struct apps_v1_ReplicaSet *rs = s->all.p[i];
-		surplus += rs->status.availableReplicas;
+		surplus += available(rs);
 		size[i] = deploy_rs_replicas(rs);
 		if (rs == s->new)
 			continue;
-		int32_t sick = max32(min32(size[i] - rs->status.availableReplicas, spare), 0);
+		int32_t sick = max32(min32(size[i] - available(rs), spare), 0);
 		size[i] -= sick;
 		spare -= sick;
 	}
@@ -380,8 +384,12 @@ static void recreate(struct deploy *s) {
 
 /* ---- scaling of a Deployment in the middle of a rollout (4.10) ---- */
 
+/* Sizes of several sets are only in proportion while they roll; Recreate goes on with its own rules. */
 static bool is_scaling(const struct deploy *s) {
-	for (size_t i = 0; i < s->all.n; i++) {
+	size_t active = 0;
+	for (size_t i = 0; i < s->all.n; i++)
+		active += deploy_rs_replicas(s->all.p[i]) > 0;
+	for (size_t i = 0; i < s->all.n && (active == 1 || !s->recreate); i++) {
 		int64_t desired;
 		if (deploy_rs_replicas(s->all.p[i]) > 0 &&
 		    cor_str_to_i64(cor_strmap_value(&s->all.p[i]->metadata.annotations, DESIRED), &desired) &&

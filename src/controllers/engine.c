@@ -394,6 +394,8 @@ void cor_engine_stop(struct cor_engine *e) {
 	if (!e || e->closing)
 		return;
 	e->closing = true;
+	e->head = NULL;
+	e->tail = &e->head;
 	cor_watch_free(e->watch);
 	if (e->turn.armed)
 		e->world->timer_clear(e->world, &e->turn);

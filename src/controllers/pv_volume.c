@@ -135,6 +135,26 @@ static bool uses(const struct core_v1_Pod *pod, struct cor_str claim) {
 	return false;
 }
 
+/* The agent is done with it (it deletes with no grace left), or a person said so; what remains of the
+ * pod is an object that waits for a finalizer. */
+static bool is_shut_down(const struct core_v1_Pod *pod) {
+	const int64_t *grace = pod->metadata.deletionGracePeriodSeconds;
+	return cor_deleting(&pod->metadata) && grace && *grace == 0;
+}
+
+static bool is_owned_by(const struct core_v1_PersistentVolumeClaim *c, const struct core_v1_Pod *pod) {
+	for (size_t i = 0; i < c->metadata.ownerReferences.n; i++)
+		if (cor_str_eq(c->metadata.ownerReferences.p[i].uid, pod->metadata.uid))
+			return true;
+	return false;
+}
+
+/* A pod that is deleted in the foreground waits for the claims it owns: they must not wait for it. */
+static bool keeps(const struct core_v1_Pod *pod, const struct core_v1_PersistentVolumeClaim *c) {
+	return pod->spec.nodeName.n > 0 && uses(pod, c->metadata.name) &&
+		!(is_shut_down(pod) && is_owned_by(c, pod));
+}
+
 static int plan_protection(struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
 	const struct core_v1_PersistentVolumeClaim *c = cor_plan_get(p, COR_RES_PERSISTENTVOLUMECLAIMS, ns, name);
 	if (!c || !cor_deleting(&c->metadata) || !has_finalizer(&c->metadata, PVC_PROTECTION))
@@ -142,7 +162,7 @@ static int plan_protection(struct cor_plan *p, struct cor_str ns, struct cor_str
 	struct cor_objects pods = cor_plan_list(p, COR_RES_PODS, ns);
 	for (size_t i = 0; i < pods.n; i++) {
 		const struct core_v1_Pod *pod = pods.p[i];
-		if (pod->spec.nodeName.n > 0 && uses(pod, name)) {
+		if (keeps(pod, c)) {
 			cor_plan_waits(p, "pod %.*s uses it", COR_STR_ARG(pod->metadata.name));
 			return 0;
 		}
@@ -152,7 +172,7 @@ static int plan_protection(struct cor_plan *p, struct cor_str ns, struct cor_str
 }
 
 static void map_pod_claims(struct cor_enqueue *q, struct cor_store *store, const struct cor_event *ev) {
-	if (ev->type != COR_EVENT_DELETED)
+	if (ev->type != COR_EVENT_DELETED && !ev->obj->deleting)
 		return;
 	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
 	struct cor_err err;

@@ -390,8 +390,20 @@ static const struct meta_v1_LabelSelector *selector_of(const void *owner) {
 	return ((const struct apps_v1_StatefulSet *)owner)->spec.selector;
 }
 
+/* A pod that is nobody's, or another's, may have stood where a pod of this set is to be. */
+static void wake_namesake(struct cor_enqueue *q, struct cor_store *store, const struct cor_obj *pod) {
+	size_t dash = pod->name.n;
+	while (dash > 0 && pod->name.p[dash - 1] != '-')
+		dash--;
+	struct cor_str set = cor_str_sub(pod->name, 0, dash > 0 ? dash - 1 : 0);
+	if (sts_ordinal(pod->name, set) >= 0 && cor_store_get(store, COR_RES_STATEFULSETS, pod->ns, set))
+		cor_enqueue(q, pod->ns, set);
+}
+
 static void map_pod(struct cor_enqueue *q, struct cor_store *store, const struct cor_event *ev) {
 	cor_map_controller(q, store, ev);
+	if (ev->type == COR_EVENT_DELETED)
+		wake_namesake(q, store, ev->obj);
 	cor_map_orphan(q, store, ev, COR_RES_STATEFULSETS, selector_of);
 }
 

@@ -252,7 +252,8 @@ static void start(struct apod *p) {
 	if (!p->ip)
 		p->ip = (unsigned)(p->node - c->nodes) * 25000 + ++p->node->addresses;
 	p->run->bad = strstr(p->image, "bad") ||
-		      (c->never_ready && cor_str_eq_c(p->obj->name, c->never_ready));
+		      (c->never_ready && (strcmp(c->never_ready, "*") == 0 ||
+							cor_str_eq_c(p->obj->name, c->never_ready)));
 	machine_start(p->node, p->run, strstr(p->image, "slow") != NULL);
 }
 
@@ -260,7 +261,7 @@ static void run_it(struct apod *p) {
 	struct cluster *c = p->node->c;
 	if (p->run && p->run->alive)
 		return;
-	if (!p->admitted && c->model && chance(c, 2)) {
+	if (!p->admitted && c->script && chance(c, 2)) {
 		p->rejected = p->over = true;
 		trace(c, "%s: pod %s (%.8s) is refused", p->node->name, p->run ? p->run->name : "",
 			p->uid);
@@ -362,6 +363,7 @@ static void on_list(void *arg, struct cor_obj *const *objs, size_t n_objs) {
 		if (!p->listed)
 			object_gone(p);
 	n->synced = true;
+	agent_look_at_volumes(n);
 	/* Now all pods are known: what belongs to none of them is ended. */
 	for (struct run *r = n->runs, *next; r; r = next) {
 		next = r->next;

@@ -234,7 +234,7 @@ struct cluster {
 	char failure[400]; /* the first violation; "" = none */
 	cor_time started;
 	enum breakage breakage;
-	const char *never_ready; /* name of a pod */
+	const char *never_ready; /* name of a pod, or "*" */
 	struct model *model;     /* NULL: nothing is checked */
 	struct script *script;
 };

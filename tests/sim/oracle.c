@@ -151,12 +151,20 @@ static void check_pod_gc(struct look *l, const struct cor_action *a) {
 			COR_STR_ARG(a->name));
 }
 
-/* The claim lets go: nobody on a node may use it. */
+/* The claim lets go: nobody on a node may use it. A pod that waits for the claim it owns and whose
+ * agent has deleted it (with no grace left) does so no more. */
 static void check_protection(struct look *l, const struct cor_action *a) {
 	struct look_list pods = look_all(l, COR_RES_PODS, a->ns);
+	const struct core_v1_PersistentVolumeClaim *claim =
+		look_get(l, COR_RES_PERSISTENTVOLUMECLAIMS, a->ns, a->name);
 	for (size_t i = 0; i < pods.n; i++) {
 		const struct core_v1_Pod *pod = pods.p[i];
-		for (size_t k = 0; pod->spec.nodeName.n > 0 && k < pod->spec.volumes.n; k++) {
+		const int64_t *grace = pod->metadata.deletionGracePeriodSeconds;
+		if (pod->spec.nodeName.n == 0 ||
+			(claim && look_owned_by(&claim->metadata, pod->metadata.uid) && grace &&
+				*grace == 0))
+			continue;
+		for (size_t k = 0; k < pod->spec.volumes.n; k++) {
 			const struct core_v1_Volume *v = &pod->spec.volumes.p[k];
 			if (v->persistentVolumeClaim &&
 				cor_str_eq(v->persistentVolumeClaim->claimName, a->name))

@@ -322,14 +322,28 @@ static bool mend_replicaset(void *arg, struct cor_obj *o) {
 	return true;
 }
 
+/* A pod below the partition comes back at the revision that it had: the rollout has to go on. */
+static void finish_rollout(struct mending *m, const struct core_v1_Pod *pod) {
+	for (size_t i = 0; i < pod->metadata.ownerReferences.n; i++) {
+		const struct meta_v1_OwnerReference *r = &pod->metadata.ownerReferences.p[i];
+		if (cor_str_eq(r->kind, COR_STR("StatefulSet")))
+			script_patch(m->c, COR_RES_STATEFULSETS, cor_arena_cstr(m->a, r->name),
+				"{\"spec\":{\"updateStrategy\":{\"type\":\"RollingUpdate\","
+				"\"rollingUpdate\":{\"partition\":0}}}}");
+	}
+}
+
 /* In order, a pod that cannot become ready is waited for even when the template is good again (as
  * upstream does): a person deletes it. So does one with the pods that nobody looks after. */
 static bool mend_pod(void *arg, struct cor_obj *o) {
 	struct mending *m = arg;
 	struct cor_err err;
 	const struct core_v1_Pod *pod = cor_obj_decode(o, m->a, &err);
-	bool alone = pod->metadata.ownerReferences.n == 0 && look_finished(pod);
-	if (!o->deleting && (alone || cor_str_starts(look_image(&pod->spec), COR_STR("bad"))))
+	bool alone = pod->metadata.ownerReferences.n == 0 && look_finished(pod),
+	     bad = cor_str_starts(look_image(&pod->spec), COR_STR("bad"));
+	if (!o->deleting && bad)
+		finish_rollout(m, pod);
+	if (!o->deleting && (alone || bad))
 		script_delete(m->c, COR_RES_PODS, cor_arena_cstr(m->a, o->name), -1,
 			COR_PROPAGATION_DEFAULT);
 	return true;
