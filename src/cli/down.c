@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -53,14 +54,16 @@ static int stop_supervisor(const struct cor_cluster *c, struct cor_err *err) {
 	pid_t pid = cor_cluster_pid(c);
 	if (pid <= 0)
 		return 0;
+	_cleanup_close_ int fd = pidfd_open(pid, 0);
+	struct pollfd ended = { .fd = fd, .events = POLLIN };
+	/* Its number may be somebody else's by now, but not that of the lock. */
+	if (fd < 0 || cor_cluster_pid(c) != pid)
+		return cor_cluster_pid(c) == 0 ? 0 : cor_fail(err, -EAGAIN, "cluster %s is being started", c->name);
 	if (kill(pid, SIGTERM) < 0)
 		return cor_fail_errno(err, errno, "cannot stop pid %d", (int)pid);
-	for (int i = 0; i < STOP_S * 100; i++) {
-		if (cor_cluster_pid(c) == 0)
-			return 0;
-		(void)poll(NULL, 0, 10);
-	}
-	return cor_fail(err, COR_E_TIMEOUT, "pid %d does not stop", (int)pid);
+	if (poll(&ended, 1, STOP_S * 1000) <= 0)
+		return cor_fail(err, COR_E_TIMEOUT, "pid %d does not stop", (int)pid);
+	return 0;
 }
 
 /* Goes on after a failure: what can be removed is; the first failure is the answer. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // coracle node: the node agent of this machine, and the DNS server that it starts and starts again.
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ static const cor_time DNS_PAUSE = COR_SECOND;
 struct node {
 	int lock;                       /* on the data directory, until the process ends */
 	struct cor_agent_config c;
-	const char *port;
+	const char *port, *start_fd;
 	uv_loop_t loop;
 	uv_signal_t term;
 	uv_process_t dns;
@@ -66,7 +67,7 @@ static void start_dns(struct node *n) {
 	}
 }
 
-static void network_up(void *arg) {
+static void ready(void *arg) {
 	start_dns(arg);
 }
 
@@ -94,15 +95,18 @@ int cor_cmd_node(int argc, char **argv) {
 		{ "run-dir", &c->run_dir, NULL }, { "cluster", &c->cluster, NULL }, { "name", &c->node_name, NULL },
 		{ "address", &c->address, NULL }, { "pod-cidr", &c->pod_cidr, NULL }, { "service-cidr", &c->service_cidr, NULL },
 		{ "dns-ip", &c->dns_ip, NULL }, { "cluster-domain", &c->cluster_domain, NULL }, { "kubelet-port", &n.port, NULL },
+		{ "start-fd", &n.start_fd, NULL },
 		{ "resolv-conf", &c->resolv_conf, NULL },
 	};
 	struct cor_err err = { 0 };
 	struct cor_agent *agent;
 	int words = 0;
-	int64_t port = 0;
+	int64_t port = 0, start_fd = -1;
 	int r = cor_options(argc, argv, opts, cor_countof(opts), &words, &err);
 	if (r >= 0)
 		r = cor_option_number("--kubelet-port", n.port, 1, 65535, &port, &err);
+	if (r >= 0 && n.start_fd)
+		r = cor_option_number("--start-fd", n.start_fd, 0, INT32_MAX, &start_fd, &err);
 	if (r < 0 || words > 0 || !c->kubeconfig || !c->pki_dir || !c->node_name) {
 		(void)fprintf(stderr, "coracle node: %s\n", r < 0 ? err.message
 			: "want --kubeconfig FILE --pki-dir DIR --name NAME");
@@ -116,7 +120,10 @@ int cor_cmd_node(int argc, char **argv) {
 	c->loop = &n.loop;
 	c->world = cor_world_uv_new(&n.loop);
 	c->kubelet_port = (int)port;
-	c->network_up = network_up;
+	c->start_fd = (int)start_fd;
+	if (start_fd >= 0)
+		(void)fcntl(c->start_fd, F_SETFD, FD_CLOEXEC);
+	c->ready = ready;
 	c->arg = &n;
 	n.dns_again.fire = dns_again;
 	n.dns_kubeconfig = cor_asprintf("%s/dns.kubeconfig", c->pki_dir);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// coracle up: starts the supervisor of a cluster and returns when the API serves. The supervisor starts
+// coracle up: starts the supervisor of a cluster and returns when its node is Ready. The supervisor starts
 // the processes, starts one again that died (at once, then with a growing pause), and on SIGTERM stops
-// them in the reverse order. Containers do not depend on it.
+// them in the reverse order. Containers do not depend on it. Who started it is told over a pipe that the API
+// serves, and by its end that a process could not start: then there is nothing to wait for.
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -31,6 +33,7 @@ enum { CHILDREN_MAX = 2, ARGS_MAX = 24, PAUSE_MAX_S = 30, STEADY_S = 10, STOP_S 
 struct child {
 	const char *name;
 	const char *argv[ARGS_MAX];
+	int fd;                         /* the one that it gets beside the usual three */
 	pid_t pid;
 	time_t started, not_before;
 	unsigned pause_s;
@@ -45,9 +48,9 @@ struct up {
 	struct child children[CHILDREN_MAX];
 	size_t n;
 	off_t log_start;                /* of what this start adds to the log */
-	int front_fd;                   /* to whoever started us; closed once the API serves */
+	int front_fd;                   /* to whoever started us, as long as they wait; else -1 */
 	int serving_fd;                 /* the server writes its URL to it when it serves; -1 after that */
-	bool serving;                   /* the others are started only then: they need its certificates */
+	int go_fd;                      /* closed then, which the node agent waits for: it needs certificates and API */
 };
 
 static time_t now_s(void) {
@@ -84,6 +87,7 @@ static int start_child(struct up *u, struct child *c) {
 		(void)sigemptyset(&none);
 		(void)sigprocmask(SIG_SETMASK, &none, NULL);
 		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+		(void)fcntl(c->fd, F_SETFD, 0);
 		execv("/proc/self/exe", (char *const *)(uintptr_t)c->argv);
 		_exit(127);
 	}
@@ -93,7 +97,14 @@ static int start_child(struct up *u, struct child *c) {
 	return 0;
 }
 
-static void child_died(struct child *c, int status) {
+/* 1 when it is of no use to start it again: it said itself that it cannot, and somebody waits for it. */
+static int child_died(const struct up *u, struct child *c, int status) {
+	bool never_served = c == u->children && u->serving_fd >= 0;
+	c->pid = 0;
+	if (never_served || (u->front_fd >= 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
+		cor_error("the %s did not start", c->name);
+		return 1;
+	}
 	time_t now = now_s();
 	cor_warn("%s ended (%s %d); starting it again", c->name, WIFSIGNALED(status) ? "signal" : "exit code",
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
@@ -101,30 +112,41 @@ static void child_died(struct child *c, int status) {
 		c->pause_s = 0;
 	c->not_before = now + (time_t)c->pause_s;
 	c->pause_s = c->pause_s == 0 ? 1 : c->pause_s * 2 < PAUSE_MAX_S ? c->pause_s * 2 : PAUSE_MAX_S;
-	c->pid = 0;
+	return 0;
 }
 
-static void reap(struct up *u) {
-	int status;
+static int reap(struct up *u) {
+	int status, failed = 0;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		for (size_t i = 0; i < u->n; i++)
 			if (u->children[i].pid == pid)
-				child_died(&u->children[i], status);
+				failed |= child_died(u, &u->children[i], status);
+	return failed;
 }
 
 static void stop_child(struct child *c) {
 	int status;
+	sigset_t ended;
 	if (c->pid <= 0)
 		return;
+	(void)sigemptyset(&ended);
+	(void)sigaddset(&ended, SIGCHLD);
 	(void)kill(c->pid, SIGTERM);
-	for (int i = 0; i < STOP_S * 100; i++) {
+	for (time_t end = now_s() + STOP_S; now_s() < end;) {
 		if (waitpid(c->pid, &status, WNOHANG) == c->pid)
 			return;
-		(void)poll(NULL, 0, 10);
+		/* Blocked, so it waits for us when it comes in between. */
+		(void)sigtimedwait(&ended, NULL, &(struct timespec){ .tv_sec = 1 });
 	}
 	(void)kill(c->pid, SIGKILL);
 	(void)waitpid(c->pid, &status, 0);
+}
+
+static void close_fd(int *fd) {
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
 }
 
 /* The server's line goes on to the front, which waits for it. */
@@ -133,20 +155,16 @@ static void on_serving(struct up *u) {
 	ssize_t n = read(u->serving_fd, line, sizeof(line));
 	if (n <= 0)
 		return;
-	if (u->front_fd >= 0) {
+	if (u->front_fd >= 0)
 		(void)!write(u->front_fd, line, (size_t)n);
-		(void)close(u->front_fd);
-		u->front_fd = -1;
-	}
-	(void)close(u->serving_fd);
-	u->serving_fd = -1;
-	u->serving = true;
+	close_fd(&u->serving_fd);
+	close_fd(&u->go_fd);
 }
 
 /* Starts what is to run and does not; returns for how long to sleep, -1 for ever. */
 static int start_children(struct up *u) {
 	int wait_ms = -1;
-	for (size_t i = 0; i < (u->serving ? u->n : 1); i++) {
+	for (size_t i = 0; i < u->n; i++) {
 		struct child *c = &u->children[i];
 		time_t left = c->not_before - now_s();
 		if (c->pid == 0 && left <= 0 && start_child(u, c) < 0)
@@ -172,42 +190,47 @@ static void supervise_signals(sigset_t *ret) {
 
 static int supervise(struct up *u) {
 	sigset_t set;
+	int failed = 0;
 	supervise_signals(&set);
 	_cleanup_close_ int sig = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	for (;;) {
+	while (!failed) {
 		int wait_ms = start_children(u);
-		struct pollfd p[] = { { .fd = sig, .events = POLLIN }, { .fd = u->serving_fd, .events = POLLIN } };
+		struct pollfd p[] = {
+			{ .fd = sig, .events = POLLIN }, { .fd = u->serving_fd, .events = POLLIN }, { .fd = u->front_fd },
+		};
 		struct signalfd_siginfo info;
 		if (poll(p, cor_countof(p), wait_ms) <= 0)
 			continue;
 		if (u->serving_fd >= 0 && p[1].revents)
 			on_serving(u);
+		/* Nobody reads it any more. */
+		if (u->front_fd >= 0 && p[2].revents)
+			close_fd(&u->front_fd);
 		if (read(sig, &info, sizeof(info)) != (ssize_t)sizeof(info))
 			continue;
 		if (info.ssi_signo == SIGUSR1) {
 			start_at_once(u);
+			/* Whoever does not wait for it does not notice. */
+			(void)kill((pid_t)info.ssi_pid, SIGURG);
 			continue;
 		}
 		if (info.ssi_signo != SIGCHLD)
 			break;
-		reap(u);
-		if (!u->serving && u->children[0].pid == 0) {
-			cor_error("the server did not start");
-			return 1;
-		}
+		failed = reap(u);
 	}
 	cor_info("stopping");
 	for (size_t i = u->n; i-- > 0;)
 		stop_child(&u->children[i]);
-	return 0;
+	return failed;
 }
 
 /* ---- what is started ---- */
 
-static void describe(struct up *u, int serving_write) {
+static void describe(struct up *u, int serving_write, int go_read) {
 	struct child *s = &u->children[u->n++];
 	char *server_dir = cor_asprintf("%s/server", u->cluster.data_dir);
 	s->name = "server";
+	s->fd = serving_write;
 	const char *argv[] = {
 		"coracle", "server", "--data-dir", server_dir, "--listen", u->listen, "--advertise", u->advertise,
 		"--node-name", u->hostname, "--uid", cor_asprintf("%d", COR_CLUSTER_UID), "--ready-fd",
@@ -218,11 +241,12 @@ static void describe(struct up *u, int serving_write) {
 		return;
 	struct child *n = &u->children[u->n++];
 	n->name = "node";
+	n->fd = go_read;
 	const char *node_argv[] = {
 		"coracle", "node", "--kubeconfig", cor_asprintf("%s/pki/node.kubeconfig", server_dir), "--pki-dir",
 		cor_asprintf("%s/pki", server_dir), "--data-dir", cor_asprintf("%s/node", u->cluster.data_dir), "--run-dir",
 		u->cluster.run_dir, "--cluster", u->cluster.name, "--name", u->hostname, "--address", u->advertise,
-		"--resolv-conf", u->resolv_conf, NULL,
+		"--resolv-conf", u->resolv_conf, "--start-fd", cor_asprintf("%d", go_read), NULL,
 	};
 	memcpy(n->argv, node_argv, sizeof(node_argv));
 }
@@ -314,30 +338,41 @@ static int explain(const struct up *u, struct cor_err *err) {
 	return cor_fail(err, err->code, "%s; see %s/log%s%s", what, u->cluster.data_dir, why[0] ? ": " : "", why);
 }
 
-/* The node, when this build has one. */
-static int wait_node(struct up *u, struct cor_err *err) {
+/* The node, when this build has one. fd: the supervisor's pipe, or -1. */
+static int wait_node(struct up *u, int fd, struct cor_err *err) {
 	if (!cor_has_command("node"))
 		return 0;
 	_cleanup_free_ char *config = cor_asprintf("%s/server/pki/admin.kubeconfig", u->cluster.data_dir);
-	int r = cor_wait_node(config, u->hostname, START_S * COR_SECOND, err);
-	return r < 0 ? explain(u, err) : 0;
+	return cor_wait_node(config, u->hostname, START_S * COR_SECOND, fd, err) < 0 ? explain(u, err) : 0;
+}
+
+/* Has the supervisor start what waits after many deaths. False: it ends, or has been killed and does not know
+ * it yet; then it would not answer. */
+static bool ask_supervisor(pid_t pid) {
+	sigset_t answer;
+	(void)sigemptyset(&answer);
+	(void)sigaddset(&answer, SIGURG);
+	(void)sigprocmask(SIG_BLOCK, &answer, NULL);
+	_cleanup_close_ int ended = pidfd_open(pid, 0), sig = signalfd(-1, &answer, SFD_CLOEXEC);
+	struct pollfd p[] = { { .fd = sig, .events = POLLIN }, { .fd = ended, .events = POLLIN } };
+	return ended >= 0 && sig >= 0 && kill(pid, SIGUSR1) == 0 && poll(p, cor_countof(p), START_S * 1000) > 0 &&
+		p[0].revents;
 }
 
 /* The server's line on fd, then the node. */
 static int wait_ready(struct up *u, int fd, struct cor_err *err) {
 	char line[200];
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	if (poll(&p, 1, START_S * 1000) <= 0 || read(fd, line, sizeof(line)) <= 0) {
-		(void)cor_fail(err, COR_E_TIMEOUT, "the server did not start");
-		return explain(u, err);
-	}
-	return wait_node(u, err);
+	if (poll(&p, 1, START_S * 1000) > 0 && read(fd, line, sizeof(line)) > 0)
+		return wait_node(u, fd, err);
+	(void)cor_fail(err, COR_E_TIMEOUT, "the cluster did not start");
+	return explain(u, err);
 }
 
 /* The supervisor's process; does not return. */
 _Noreturn static void be_supervisor(struct up *u, int front_fd) {
 	struct cor_err err = { 0 };
-	int lock = -1, serving[2];
+	int lock = -1, serving[2], go[2];
 	u->front_fd = front_fd;
 	if (!u->foreground)
 		to_background(u);
@@ -346,17 +381,19 @@ _Noreturn static void be_supervisor(struct up *u, int front_fd) {
 	sigset_t set;
 	supervise_signals(&set);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);         /* the front may go at any time */
 	if (cor_cluster_lock(&u->cluster, &lock, &err) < 0) {
 		cor_error("%s", err.message);
 		exit(1);
 	}
 	/* The write end stays open here: a server that is started again finds it. */
-	if (pipe2(serving, O_CLOEXEC) < 0 || fcntl(serving[1], F_SETFD, 0) < 0) {
+	if (pipe2(serving, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0) {
 		cor_error("pipe: %s", strerror(errno));
 		exit(1);
 	}
 	u->serving_fd = serving[0];
-	describe(u, serving[1]);
+	u->go_fd = go[1];
+	describe(u, serving[1], go[0]);
 	exit(supervise(u));
 }
 
@@ -366,9 +403,8 @@ static int run(struct up *u, struct cor_err *err) {
 	if (r < 0)
 		return r;
 	pid_t running = cor_cluster_pid(&u->cluster);
-	if (running > 0) {
-		(void)kill(running, SIGUSR1);
-		r = wait_node(u, err);
+	if (running > 0 && ask_supervisor(running)) {
+		r = wait_node(u, -1, err);
 		/* One that was dying when it was asked has left its children's last words: begin anew. */
 		if (cor_cluster_pid(&u->cluster) == running)
 			return r < 0 ? r : give_kubeconfig(u, err);
@@ -390,7 +426,10 @@ static int run(struct up *u, struct cor_err *err) {
 }
 
 int cor_cmd_up(int argc, char **argv) {
-	struct up u = { .name = "default", .listen = "0.0.0.0:6443", .resolv_conf = "/etc/resolv.conf", .front_fd = -1, .serving_fd = -1 };
+	struct up u = {
+		.name = "default", .listen = "0.0.0.0:6443", .resolv_conf = "/etc/resolv.conf", .front_fd = -1, .serving_fd = -1,
+		.go_fd = -1,
+	};
 	const struct cor_option opts[] = {
 		{ "name", &u.name, NULL }, { "data-dir", &u.data_dir, NULL }, { "listen", &u.listen, NULL },
 		{ "kubeconfig", &u.kubeconfig, NULL }, { "resolv-conf", &u.resolv_conf, NULL },

@@ -18,7 +18,8 @@ struct wait {
 	struct cor_api *api;
 	struct cor_informer *informer;
 	struct cor_timer limit;
-	bool ready;
+	uv_poll_t supervisor;
+	bool ready, given_up;
 	struct cor_err trouble;         /* the last one, for the message when time is up */
 };
 
@@ -56,7 +57,14 @@ static void time_is_up(struct cor_timer *t) {
 	uv_stop(&w->loop);
 }
 
-int cor_wait_node(const char *kubeconfig, const char *name, cor_time limit, struct cor_err *err) {
+/* Nothing more comes from it but its end. */
+static void supervisor_ended(uv_poll_t *p, int status, int events) {
+	struct wait *w = cor_container_of(p, struct wait, supervisor);
+	w->given_up = true;
+	uv_stop(&w->loop);
+}
+
+int cor_wait_node(const char *kubeconfig, const char *name, cor_time limit, int fd, struct cor_err *err) {
 	struct wait w = { .limit.fire = time_is_up };
 	if (uv_loop_init(&w.loop) < 0)
 		return cor_fail(err, COR_E_INTERNAL, "cannot make an event loop");
@@ -71,8 +79,14 @@ int cor_wait_node(const char *kubeconfig, const char *name, cor_time limit, stru
 		};
 		w.informer = cor_informer_new(&c);
 		w.world->timer_set(w.world, &w.limit, limit);
+		bool watched = fd >= 0 && uv_poll_init(&w.loop, &w.supervisor, fd) == 0 &&
+			uv_poll_start(&w.supervisor, UV_READABLE | UV_DISCONNECT, supervisor_ended) == 0;
 		(void)uv_run(&w.loop, UV_RUN_DEFAULT);
-		if (!w.ready)
+		if (watched)
+			uv_close((uv_handle_t *)&w.supervisor, NULL);
+		if (!w.ready && w.given_up)
+			r = cor_fail(err, COR_E_CLOSED, "the cluster did not start");
+		else if (!w.ready)
 			r = cor_fail(err, COR_E_TIMEOUT, "node %s is not Ready after %d s%s%s", name,
 				(int)(limit / COR_SECOND), w.trouble.message[0] ? ": " : "", w.trouble.message);
 		w.world->timer_clear(w.world, &w.limit);

@@ -43,6 +43,7 @@ struct cor_conn {
 	bool above_low;         /* on_writable is owed */
 	bool eof, eof_told;
 	bool shutdown_wanted, shutdown_sent;
+	bool leaving;           /* closes with its own direction, and does not wait for the peer's */
 	size_t writing_n;       /* plain: bytes of out that wreq covers */
 	struct cor_outq out;
 	struct cor_buf cipher, cipher_next;
@@ -339,6 +340,8 @@ static void wrote(uv_write_t *req, int status) {
 
 			if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
 				(void)shutdown(fd, SHUT_WR);
+			if (c->leaving)
+				cor_defer(c->nl, &c->turn);
 		}
 	} else {
 		cor_outq_consume(&c->out, c->writing_n);
@@ -374,6 +377,11 @@ void cor_conn_shutdown(struct cor_conn *c) {
 	c->shutdown_wanted = true;
 	if (c->state != CLOSING)
 		cor_defer(c->nl, &c->turn);
+}
+
+void cor_conn_leave(struct cor_conn *c) {
+	c->leaving = true;
+	cor_conn_shutdown(c);
 }
 
 /* ---- reading ---- */
@@ -556,7 +564,7 @@ static void conn_turn(struct cor_task *t) {
 	}
 	flush(c);
 	/* Both directions have ended. */
-	if (c->state == OPEN && c->shutdown_sent && c->eof_told && !c->writing)
+	if (c->state == OPEN && c->shutdown_sent && (c->eof_told || c->leaving) && !c->writing)
 		cor_conn_close(c);
 }
 

@@ -139,6 +139,9 @@ void cor_conn_detach(struct cor_conn *c);
 struct cor_netloop *cor_conn_loop(const struct cor_conn *c);
 /* Of the server that has this request. */
 struct cor_netloop *cor_http_req_loop(const struct cor_http_req *req);
+/* As cor_conn_shutdown, and closes without waiting for the peer to do so. Only for one that has sent nothing
+ * which is not read: the reset that it got instead could overtake an answer. */
+void cor_conn_leave(struct cor_conn *c);
 /* A client that keeps idle connections must not keep the loop alive by them. */
 void cor_conn_set_ref(struct cor_conn *c, bool ref);
 

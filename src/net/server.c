@@ -629,6 +629,8 @@ void cor_http_server_close(struct cor_http_server *s, cor_time drain, void (*don
 		next = l->next;
 		if (p->protocol)
 			p->protocol->drain(p);
+		else
+			cor_conn_close(p->conn);        /* has not asked for anything */
 	}
 	cor_defer(s->nl, &s->end);
 }

@@ -43,9 +43,13 @@ static void begin_head(struct h1 *h, struct cor_buf *b, int status) {
 		cor_buf_c(b, "Connection: close\r\n");
 }
 
-static void linger(struct h1 *h) {
+/* What is still on its way from the peer is swallowed; when the server closes, only what was refused. */
+static void linger(struct h1 *h, bool refused) {
 	h->lingering = true;
-	cor_conn_shutdown(h->conn);
+	if (h->peer->server->closing && !refused)
+		cor_conn_leave(h->conn);
+	else
+		cor_conn_shutdown(h->conn);
 	cor_conn_pause(h->conn, false);
 	cor_timeout_clear(&h->peer->idle);
 	cor_timeout_touch(&h->peer->server->linger, &h->peer->idle);
@@ -72,7 +76,7 @@ static void refuse(struct h1 *h, const struct cor_err *err) {
 		h->x = NULL;
 		cor_exchange_drop(x);
 	}
-	linger(h);
+	linger(h, true);
 }
 
 /* ---- reading ---- */
@@ -356,7 +360,7 @@ static void h1_ended(struct exchange *x) {
 		return;
 	h->x = NULL;
 	if (!h->keep_alive) {
-		linger(h);
+		linger(h, false);
 		return;
 	}
 	/* Idle only now when the answer took time; dispatch() left the timer alone otherwise. */
@@ -371,7 +375,7 @@ static void h1_drain(struct peer *p) {
 
 	h->keep_alive = false;
 	if (!h->x && !h->lingering)
-		linger(h);
+		linger(h, false);
 }
 
 static struct cor_conn *h1_takeover(struct exchange *x) {

@@ -22,6 +22,7 @@ struct h2 {
 	struct cor_link exchanges;
 	size_t n_dispatched;
 	struct cor_task turn;           /* takes frames out of nghttp2 */
+	bool idle;                      /* had no request under way when the server began to close */
 };
 
 static struct h2 *h2_of(const struct exchange *x) {
@@ -53,7 +54,10 @@ static void pump(struct h2 *h) {
 		cor_conn_write_str(h->conn, (struct cor_str){ (const char *)p, (size_t)n });
 	}
 	if (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session)) {
-		cor_conn_shutdown(h->conn);
+		if (h->idle)
+			cor_conn_leave(h->conn);
+		else
+			cor_conn_shutdown(h->conn);
 		cor_timeout_clear(&h->peer->idle);
 		cor_timeout_touch(&h->peer->server->linger, &h->peer->idle);
 	}
@@ -359,6 +363,7 @@ static void h2_drain(struct peer *p) {
 	struct h2 *h = p->impl;
 
 	(void)nghttp2_session_terminate_session(h->session, NGHTTP2_NO_ERROR);
+	h->idle = cor_list_empty(&h->exchanges);
 	send_later(h);
 }
 

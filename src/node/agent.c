@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/map.h"
@@ -228,16 +229,29 @@ static void on_registered(void *arg, struct cor_str pod_cidr) {
 		cor_error("%s", err.message);
 		exit(1);        /* the supervisor starts us again; containers go on */
 	}
+	cor_node_status_ready(a->status);
 	(void)snprintf(selector, sizeof(selector), "spec.nodeName=%s", a->c.node_name);
 	a->service_feed = feed(a, "/api/v1/services", NULL,
 		&(struct cor_informer_ops){ set_service, del_service, services_synced, trouble });
 	a->slice_feed = feed(a, "/apis/discovery.k8s.io/v1/endpointslices", NULL,
 		&(struct cor_informer_ops){ set_slice, del_slice, services_synced, trouble });
 	a->pod_feed = feed(a, "/api/v1/pods", selector, &(struct cor_informer_ops){ set_pod, del_pod, pods_synced, trouble });
-	cor_node_status_ready(a->status);
 	cor_info("node %s is ready, pods in %.*s", a->c.node_name, COR_STR_ARG(pod_cidr));
-	if (a->c.network_up)
-		a->c.network_up(a->c.arg);
+}
+
+static void on_ready(void *arg) {
+	struct cor_agent *a = arg;
+	if (a->c.ready)
+		a->c.ready(a->c.arg);
+}
+
+static void wait_for_api(struct cor_agent *a) {
+	char byte;
+	if (a->c.start_fd < 0)
+		return;
+	while (read(a->c.start_fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	(void)close(a->c.start_fd);
 }
 
 static int start_parts(struct cor_agent *a, struct cor_err *err) {
@@ -253,6 +267,7 @@ static int start_parts(struct cor_agent *a, struct cor_err *err) {
 	if (r < 0)
 		return r;
 	a->puller = cor_image_puller_new(a->c.loop, a->images, 3);
+	wait_for_api(a);
 	a->api = cor_api_from_kubeconfig(a->c.loop, a->c.world, a->c.kubeconfig, "coracle-node/1.36.2", err);
 	if (!a->api)
 		return err->code;
@@ -276,7 +291,7 @@ int cor_agent_start(const struct cor_agent_config *c, struct cor_agent **ret, st
 	struct cor_node_status_config sc = {
 		.api = a->api, .world = c->world, .images = a->images, .name = c->node_name, .address = c->address,
 		.kubelet_port = c->kubelet_port, .runtime_version = a->runtime_version, .data_dir = c->data_dir,
-		.registered = on_registered, .arg = a,
+		.registered = on_registered, .ready = on_ready, .arg = a,
 	};
 	a->status = cor_node_status_new(&sc);
 	*ret = a;

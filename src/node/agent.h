@@ -18,8 +18,11 @@ struct cor_agent_config {
 	const char *pod_cidr, *service_cidr, *dns_ip, *cluster_domain;
 	const char *resolv_conf;        /* the node's own resolvers and search path */
 	int kubelet_port;
-	/* The node's network is up: DNS may be started. */
-	void (*network_up)(void *arg);
+	/* -1, or a pipe whose other side is closed when certificates and API are there: what needs neither is
+	 * done meanwhile. */
+	int start_fd;
+	/* The node's network is up and the API knows that the node is Ready: DNS may be started. */
+	void (*ready)(void *arg);
 	void *arg;
 };
 /* The agent lives as long as the process: it leaves its containers running when that ends. */

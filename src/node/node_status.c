@@ -32,6 +32,7 @@ struct cor_node_status {
 	cor_time pause;
 	int64_t cpus, memory, disk;
 	bool ready, registered, exists;
+	bool told;                      /* the API knows that it is Ready */
 	bool unheard;                   /* the last renewal of the lease failed */
 	struct cor_api_call *call, *lease_call;
 };
@@ -226,8 +227,13 @@ static void on_created(void *arg, const struct cor_err *err, struct cor_str body
 	}
 	s->exists = true;
 	s->pause = 0;
-	if (s->feed)
-		return;
+	if (s->ready)
+		s->c.world->timer_set(s->c.world, &s->status, 0);
+}
+
+/* Shows the addresses that the controller gives it. Opened while the object is made, since it takes a
+ * connection; that of the POST is free again for the status. */
+static void follow(struct cor_node_status *s) {
 	_cleanup_free_ char *selector = cor_asprintf("metadata.name=%s", s->c.name);
 	struct cor_informer_config c = {
 		.api = s->c.api, .path = "/api/v1/nodes", .field_selector = selector, .arg = s,
@@ -236,7 +242,7 @@ static void on_created(void *arg, const struct cor_err *err, struct cor_str body
 	s->feed = cor_informer_new(&c);
 }
 
-/* POST until it exists; a watch then shows the addresses that the controller gives it. */
+/* POST until it exists. */
 static void on_retry(struct cor_timer *t) {
 	struct cor_node_status *s = cor_container_of(t, struct cor_node_status, retry);
 	if (s->call)
@@ -251,10 +257,13 @@ static void on_retry(struct cor_timer *t) {
 static void on_written(void *arg, const struct cor_err *err, struct cor_str body) {
 	struct cor_node_status *s = arg;
 	s->call = NULL;
-	if (err)
+	if (err) {
 		cor_warn("writing the node's status: %s", err->message);
-	if (err)
 		s->c.world->timer_set(s->c.world, &s->status, COR_SECOND);
+	} else if (s->ready && !s->told) {
+		s->told = true;
+		s->c.ready(s->c.arg);
+	}
 }
 
 static void on_status(struct cor_timer *t) {
@@ -279,7 +288,7 @@ void cor_node_status_ready(struct cor_node_status *s) {
 		return;
 	s->ready = true;
 	s->ready_since = cor_now(s->c.world);
-	s->c.world->timer_set(s->c.world, &s->status, 0);
+	on_status(&s->status);
 }
 
 /* ---- lease ---- */
@@ -347,7 +356,8 @@ struct cor_node_status *cor_node_status_new(const struct cor_node_status_config 
 	s->retry.fire = on_retry;
 	s->status.fire = on_status;
 	s->lease.fire = on_lease;
-	c->world->timer_set(c->world, &s->retry, 0);
+	on_retry(&s->retry);
+	follow(s);
 	c->world->timer_set(c->world, &s->status, STATUS_EVERY);
 	c->world->timer_set(c->world, &s->lease, COR_SECOND);
 	return s;

@@ -18,6 +18,8 @@ struct cor_node_status_config {
 	const char *data_dir;           /* whose file system is ephemeral-storage */
 	/* The Node exists and has a range of pod addresses: once. */
 	void (*registered)(void *arg, struct cor_str pod_cidr);
+	/* The API knows that it is Ready: once. */
+	void (*ready)(void *arg);
 	void *arg;
 };
 /* Registers, and renews lease and status from then on. Not Ready until cor_node_status_ready. */

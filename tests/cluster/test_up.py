@@ -1,11 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coracle up` as a whole. Its fixture also checks that `down --purge` leaves nothing behind."""
+"""`coracle up` and `down` as a whole. Their fixtures also check that `down --purge` leaves nothing behind."""
 import json
+import os
 import pathlib
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
-from machine import CORACLE, ROOT
+from machine import CORACLE, ROOT, Machine
+
+LISTEN = "import socket, sys; s = socket.create_server(('', int(sys.argv[1]))); print('there', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def fresh():
+    """A machine on which nothing was ever up."""
+    m = Machine()
+    try:
+        yield m
+    finally:
+        m.close()
+
+
+def process(machine, role):
+    """The pid of the server or the node agent of this cluster."""
+    for proc in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = proc.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if len(words) > 3 and words[1] == role.encode() and f"{machine.data}/".encode() in b" ".join(words):
+            return int(proc.parent.name)
+    return 0
 
 
 def test_up_serves_and_may_be_said_again(machine):
@@ -38,12 +66,50 @@ def test_wrong_words_are_told_apart(machine, args):
     assert out.startswith("coracle up: ")
 
 
+def test_wrong_words_about_images_are_told(machine):
+    assert "want import FILE" in machine.coracle("image", "eat", code=2)
+    assert "no-such-file" in machine.coracle("image", "import", "no-such-file", code=1)
+
+
 def test_a_server_that_cannot_start_is_said_at_once(machine):
-    """A second cluster on the same port: up fails, says where to look, and leaves no process behind."""
+    """A second cluster on the same port: up fails, says why and where to look, and leaves no process behind."""
     name, data = machine.name + "b", machine.dir / "second"
     try:
         out = machine.run(CORACLE, "up", "--name", name, "--data-dir", data, code=1, timeout=20)
-        assert f"did not start; see {data}/log: server: " in out and "in use" in out
+        assert f"the cluster did not start; see {data}/log: server: 0.0.0.0 port 6443: listen: address already in use" in out
         machine.run(CORACLE, "status", "--name", name, code=1)
     finally:
         machine.run(CORACLE, "down", "--name", name, "--data-dir", data, "--purge")
+
+
+def test_a_node_that_cannot_start_is_said_at_once(fresh):
+    """It was tried again for 30 seconds, and up then knew no reason. Without the obstacle it starts."""
+    with fresh.start(sys.executable, "-c", LISTEN, 10250, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "there\n"
+        out = fresh.coracle("up", code=1, timeout=20)
+        other.stdin.close()
+    assert f"did not start; see {fresh.data}/log: node: 0.0.0.0 port 10250: listen: address already in use" in out
+    fresh.coracle("status", code=1)
+    assert process(fresh, "server") == process(fresh, "node") == 0
+    assert "is up" in fresh.coracle("up")
+
+
+def test_down_keeps_what_up_finds_again(fresh):
+    fresh.coracle("up")
+    assert os.stat(f"/proc/{process(fresh, 'server')}").st_uid != 0
+    fresh.kubectl("create", "configmap", "kept")
+    fresh.coracle("down")
+    assert process(fresh, "server") == process(fresh, "node") == 0
+    assert not pathlib.Path("/run/coracle", fresh.name).exists()
+    assert "does not run" in fresh.coracle("status", code=1)
+    fresh.coracle("up")
+    fresh.kubectl("get", "configmap", "kept")
+    assert "server: https://" in fresh.coracle("kubeconfig")
+
+
+def test_a_killed_server_comes_back_with_everything(machine):
+    machine.kubectl("create", "configmap", "survivor")
+    first = process(machine, "server")
+    os.kill(first, signal.SIGKILL)
+    machine.wait_for("the API answers", lambda: "survivor" in machine.kubectl("get", "configmap", "-o", "name", code=None))
+    assert process(machine, "server") not in (0, first)

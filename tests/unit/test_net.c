@@ -457,6 +457,30 @@ static void test_idle_and_drain(void **state) {
 	cor_buf_fini(&in);
 }
 
+/* Idle peers waited for their own end of the connection, two seconds long, and one that never said anything
+ * for all of drain. Here no time passes, and no peer does anything. */
+static void test_close_leaves_idle_peers(void **state) {
+	struct server s;
+	int idle, silent;
+	char text[512];
+
+	server_start(&s, NULL);
+	silent = dial(&s);
+	idle = dial(&s);
+	put(idle, "GET /who HTTP/1.1\r\nHost: a\r\n\r\n");
+	fixture_until(&s.loop, s.ended == 1);
+	cor_http_server_close(s.http, COR_HOUR, server_closed, &s);
+	for (int i = 0; i < 100 && !s.closed; i++)
+		uv_run(&s.loop, UV_RUN_NOWAIT);
+	assert_true(s.closed);
+	/* The answer, then an orderly end. */
+	assert_true(recv(idle, text, sizeof(text), 0) > 0);
+	assert_int_equal(recv(idle, text, sizeof(text), 0), 0);
+	close(idle);
+	close(silent);
+	fixture_loop_close(&s.loop);
+}
+
 /* ---- libcurl against a server thread ---- */
 
 static void on_stop(uv_async_t *a) {
@@ -641,6 +665,7 @@ int main(void) {
 		cmocka_unit_test(test_row_of_pieces),
 		cmocka_unit_test(test_upgrade),
 		cmocka_unit_test(test_idle_and_drain),
+		cmocka_unit_test(test_close_leaves_idle_peers),
 		cmocka_unit_test(test_curl),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
