@@ -18,6 +18,7 @@ KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
 DEADLINE = int(os.environ.get("COR_TEST_DEADLINE", "60"))
 ADDRESS = "192.0.2.10"
 IMAGE = "test.local/busybox:1"
+IMAGE2 = "test.local/busybox:2"     # the same with another /etc/image
 
 
 class Machine:
@@ -116,25 +117,46 @@ def add(tar, name, data=b"", mode=0o755, kind=tarfile.REGTYPE, link=""):
     tar.addfile(info, io.BytesIO(data))
 
 
-def busybox_image(path):
-    """A Docker archive with Debian's static busybox and nothing else."""
-    busybox = shutil.which("busybox")
-    assert busybox, "these tests need busybox-static"
+def layer_of(*files):
+    """The bytes of a layer: what add() takes, for each file."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
-        for name in ("bin", "etc", "tmp", "var"):
-            add(tar, name, mode=0o1777 if name == "tmp" else 0o755, kind=tarfile.DIRTYPE)
-        add(tar, "bin/busybox", pathlib.Path(busybox).read_bytes())
-        for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
-            if applet != "busybox":
-                add(tar, f"bin/{applet}", kind=tarfile.SYMTYPE, link="busybox")
-        add(tar, "etc/passwd", b"root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n", 0o644)
-        add(tar, "etc/group", b"root:x:0:\nweb:x:1000:\n", 0o644)
-    raw = layer.getvalue()
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
-                         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(raw).hexdigest()]}})
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}])
+        for name, data, more in files:
+            add(tar, name, data, **more)
+    return layer.getvalue()
+
+
+def busybox_files():
+    """Debian's static busybox, its names, and what a program looks for in /etc."""
+    busybox = shutil.which("busybox")
+    assert busybox, "these tests need busybox-static"
+    for name in ("bin", "etc", "tmp", "var"):
+        yield name, b"", {"mode": 0o1777 if name == "tmp" else 0o755, "kind": tarfile.DIRTYPE}
+    yield "bin/busybox", pathlib.Path(busybox).read_bytes(), {}
+    for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if applet != "busybox":
+            yield f"bin/{applet}", b"", {"kind": tarfile.SYMTYPE, "link": "busybox"}
+    yield "etc/passwd", b"root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n", {"mode": 0o644}
+    yield "etc/group", b"root:x:0:\nweb:x:1000:\n", {"mode": 0o644}
+    yield "etc/image", b"1\n", {"mode": 0o644}
+
+
+def docker_archive(path, images, layers):
+    """The form of docker save: names of images to the names of their layers, and those layers' bytes."""
+    manifest = []
     with tarfile.open(path, "w") as tar:
-        add(tar, "config.json", config.encode())
-        add(tar, "layer.tar", raw)
-        add(tar, "manifest.json", manifest.encode())
+        for number, (ref, names) in enumerate(images.items()):
+            config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
+                      "rootfs": {"type": "layers", "diff_ids": [
+                          "sha256:" + hashlib.sha256(layers[n]).hexdigest() for n in names]}}
+            add(tar, f"config{number}.json", json.dumps(config).encode())
+            manifest.append({"Config": f"config{number}.json", "RepoTags": [ref], "Layers": names})
+        for name, data in layers.items():
+            add(tar, name, data)
+        add(tar, "manifest.json", json.dumps(manifest).encode())
+
+
+def busybox_image(path):
+    """A Docker archive with the two images that tests run."""
+    docker_archive(path, {IMAGE: ["base.tar"], IMAGE2: ["base.tar", "second.tar"]}, {
+        "base.tar": layer_of(*busybox_files()), "second.tar": layer_of(("etc/image", b"2\n", {"mode": 0o644}))})

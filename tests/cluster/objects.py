@@ -4,6 +4,9 @@ import json
 
 from machine import IMAGE
 
+# Ends when it is told to, as a good program does: nothing waits for the end of its grace period.
+SLEEP = "trap exit TERM; sleep 1000 & wait"
+
 
 def apply(machine, *objects):
     machine.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
@@ -15,7 +18,7 @@ def pod(name, command, spec=None, **container):
             {"name": "c", "image": IMAGE, "command": ["sh", "-c", command], **container}], **(spec or {})}}
 
 
-def workload(kind, name, replicas, command="exec sleep 1000", spec=None, pod_spec=None, **container):
+def workload(kind, name, replicas, command=SLEEP, spec=None, pod_spec=None, **container):
     template = pod(name, command, pod_spec, **container)
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": {"app": name}}, "spec": {
         "replicas": replicas, "selector": {"matchLabels": {"app": name}},

@@ -5,11 +5,8 @@ import os
 import re
 
 import pytest
-from clients import kubectls
 from objects import apply, pod, rolled_out, service, wait, workload
-from terminal import Follower, Terminal
 
-KUBECTLS = kubectls()
 SERVE = "echo hello > /tmp/index.html; echo started; exec httpd -f -p 8080 -h /tmp"
 
 
@@ -21,21 +18,6 @@ def streams(machine, image):
               {"volumes": [{"name": "e", "emptyDir": {}}]}, volumeMounts=[{"name": "e", "mountPath": "/e"}]))
     rolled_out(machine, "sts/web")
     wait(machine, "echo", "{.status.phase}", "Running")
-
-
-@pytest.fixture(params=list(KUBECTLS))
-def kubectl(request, machine):
-    """One of the clients: called it runs to its end, and it can be followed."""
-    which = KUBECTLS[request.param]
-
-    def run(*args, **more):
-        return machine.kubectl(*args, which=which, **more)
-
-    run.words = lambda *args: machine.kubectl_words(args, which)
-    run.follow = lambda *args: Follower(machine, run.words(*args))
-    run.terminal = lambda rows, columns, *args: Terminal(
-        ["nsenter", f"--net=/run/netns/{machine.name}", *run.words(*args)], rows, columns)
-    return run
 
 
 def test_exec(kubectl):
