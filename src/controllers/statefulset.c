@@ -181,14 +181,18 @@ static bool pass_replicas(struct sts *s) {
 	return true;
 }
 
+static bool stays_available(struct sts *s, const struct core_v1_Pod *pod) {
+	return available(s, pod) && !cor_deleting(&pod->metadata);
+}
+
 /* The lowest pod that keeps the set from being whole: first among the slots, then the condemned.
  * True when that is this pod. */
 static bool first_unavailable(struct sts *s, const struct core_v1_Pod *pod) {
 	for (int32_t i = 0; i < s->replicas; i++)
-		if (!s->slots[i] || !available(s, s->slots[i]))
+		if (!s->slots[i] || !stays_available(s, s->slots[i]))
 			return s->slots[i] == pod;
 	for (size_t i = s->condemned.n; i-- > 0;)
-		if (!available(s, s->condemned.p[i]))
+		if (!stays_available(s, s->condemned.p[i]))
 			return s->condemned.p[i] == pod;
 	return false;
 }
