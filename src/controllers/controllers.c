@@ -9,6 +9,7 @@ const struct cor_controller *const cor_controllers[] = {
 	&cor_controller_replicationcontroller,
 	&cor_controller_endpoints,
 	&cor_controller_endpointslice,
+	&cor_controller_endpointslice_mirror,
 	&cor_controller_serviceaccount,
 	&cor_controller_root_ca,
 	&cor_controller_namespace,

@@ -52,6 +52,7 @@ static void key_free(struct cor_key *k) {
 	if (k->timer.armed)
 		k->ctl->engine->world->timer_clear(k->ctl->engine->world, &k->timer);
 	free(k->waits);
+	free(k->failure);
 	free(k->id);
 	free(k);
 }
@@ -213,6 +214,9 @@ static void finish(struct cor_plan *p) {
 	k->running = false;
 	free(k->waits);
 	k->waits = p->waits.n > 0 ? cor_str_dup_c(cor_buf_view(&p->waits)) : NULL;
+	free(k->failure);
+	k->failure = cor_take(p->failure);
+	k->failed_verb = p->failed_verb;
 	if (p->failed)
 		k->failures++;
 	else
@@ -276,6 +280,10 @@ static void on_op_done(struct cor_op *op) {
 	} else if (!ok) {
 		log_failure(x);
 		p->failed = true;
+		if (!p->failure) {
+			p->failure = cor_str_dup_c(cor_str_c(x->op.err.message));
+			p->failed_verb = x->a.verb;
+		}
 	}
 	if (x->a.done)
 		x->a.done(p, &x->a, op);

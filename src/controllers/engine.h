@@ -76,6 +76,8 @@ struct cor_action *cor_plan_patch(struct cor_plan *p, int stage, enum cor_res re
 void cor_plan_again_at(struct cor_plan *p, cor_time when);
 /* Why the goal is not reached yet; the last run's texts can be asked for by key (debugging, tests). */
 void cor_plan_waits(struct cor_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The error of the first action that failed when this key was planned last; NULL when all went well. */
+const char *cor_plan_failure(const struct cor_plan *p, enum cor_verb *ret_verb);
 /* A Kubernetes Event about an object of this plan; sent after the actions of its stage. type:
  * "Normal" or "Warning". Identical ones within ten minutes raise count instead. */
 void cor_plan_event(struct cor_plan *p, int stage, enum cor_res res, const void *regarding, const char *type,

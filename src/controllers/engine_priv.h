@@ -25,6 +25,8 @@ struct cor_key {
 	unsigned failures;
 	unsigned stale;                 /* runs in a row that were planned for an older state */
 	char *waits;                    /* NULL = none */
+	char *failure;                  /* of the last run, NULL = it went well */
+	enum cor_verb failed_verb;
 };
 
 struct cor_ctl {
@@ -76,6 +78,8 @@ struct cor_plan {
 	int stage;                      /* the one that runs */
 	size_t outstanding;
 	bool failed;                    /* an action failed: back off */
+	char *failure;                  /* the first one's error */
+	enum cor_verb failed_verb;
 	bool stale;                     /* a precondition failed: plan again soon */
 };
 

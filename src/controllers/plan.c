@@ -226,6 +226,11 @@ void cor_plan_waits(struct cor_plan *p, const char *fmt, ...) {
 	cor_buf_c(&p->waits, line);
 }
 
+const char *cor_plan_failure(const struct cor_plan *p, enum cor_verb *ret_verb) {
+	*ret_verb = p->key->failed_verb;
+	return p->key->failure;
+}
+
 void cor_plan_event(struct cor_plan *p, int stage, enum cor_res res, const void *regarding,
 	const char *type, const char *reason, const char *fmt, ...) {
 	const struct meta_v1_ObjectMeta *m = cor_meta_const(cor_resources[res].type, regarding);

@@ -214,6 +214,16 @@ static struct counts count(struct rset *r) {
 	return c;
 }
 
+/* Why there are too few pods, or too many: what the last plan failed with. NULL: it did not. */
+static const char *failure(const struct rset *r, struct cor_str *ret_text) {
+	enum cor_verb verb;
+	const char *text = cor_plan_failure(r->p, &verb);
+	*ret_text = cor_arena_str(r->a, cor_str_c(text ? text : ""));
+	if (!text || (int64_t)r->active.n == r->replicas)
+		return NULL;
+	return verb == COR_VERB_CREATE ? "FailedCreate" : verb == COR_VERB_DELETE ? "FailedDelete" : NULL;
+}
+
 /* ---- the two kinds ---- */
 
 /* The kinds' statuses differ in types only; this writes either. */
@@ -223,6 +233,27 @@ static struct counts count(struct rset *r) {
 	(copy)->status.readyReplicas = (c).ready; \
 	(copy)->status.availableReplicas = (c).available; \
 	(copy)->status.observedGeneration = (r)->meta->generation; \
+} while (0)
+
+/* ReplicaFailure comes with the first failure, is not refreshed, and goes when all went well; others stay. */
+#define FILL_FAILURE(copy, r) do { \
+	struct cor_str text; \
+	const char *reason = failure(r, &text); \
+	__typeof__((copy)->status.conditions) old = (copy)->status.conditions, now = { 0 }; \
+	__typeof__(old.p) slot; \
+	bool there = false; \
+	for (size_t i = 0; i < old.n; i++) { \
+		bool ours = cor_str_eq(old.p[i].type, COR_STR("ReplicaFailure")); \
+		there |= ours; \
+		if ((!ours || reason) && (slot = cor_arena_push((r)->a, &now))) \
+			*slot = old.p[i]; \
+	} \
+	if (reason && !there && (slot = cor_arena_push((r)->a, &now))) \
+		*slot = (__typeof__(*slot)){ \
+			.type = COR_STR("ReplicaFailure"), .status = COR_STR("True"), .message = text, \
+			.reason = cor_str_c(reason), .lastTransitionTime = (r)->now, \
+		}; \
+	memcpy(&(copy)->status.conditions, &now, sizeof(now)); \
 } while (0)
 
 static int plan_replicaset(struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
@@ -245,6 +276,7 @@ static int plan_replicaset(struct cor_plan *p, struct cor_str ns, struct cor_str
 		return 0;
 	struct counts c = count(r);
 	FILL_STATUS(copy, c, r);
+	FILL_FAILURE(copy, r);
 	copy->status.terminatingReplicas = cor_arena_new_of(r->a, int32_t);
 	if (copy->status.terminatingReplicas)
 		*copy->status.terminatingReplicas = r->terminating;
@@ -275,6 +307,7 @@ static int plan_rc(struct cor_plan *p, struct cor_str ns, struct cor_str name, s
 		return 0;
 	struct counts c = count(r);
 	FILL_STATUS(copy, c, r);
+	FILL_FAILURE(copy, r);
 	if (!cor_obj_equal(&cor_type_core_v1_ReplicationControllerStatus, &copy->status, &rc->status))
 		(void)cor_plan_update_status(p, 0, COR_RES_REPLICATIONCONTROLLERS, copy);
 	if (!cor_deleting(r->meta))

@@ -11,6 +11,7 @@ extern const struct cor_controller cor_controller_deployment;
 extern const struct cor_controller cor_controller_event_ttl;
 extern const struct cor_controller cor_controller_endpoints;
 extern const struct cor_controller cor_controller_endpointslice;
+extern const struct cor_controller cor_controller_endpointslice_mirror;
 extern const struct cor_controller cor_controller_serviceaccount;
 extern const struct cor_controller cor_controller_root_ca;
 extern const struct cor_controller cor_controller_namespace;

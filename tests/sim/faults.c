@@ -16,11 +16,16 @@ static void on_server_back(struct cor_timer *t) {
 		server_start(s->c);
 }
 
+/* Crashes come at some await point of what is under way just now, not only in a quiet moment. */
+static bool at_some_point(struct cluster *c) {
+	for (uint64_t i = below(c, 60); i > 0; i--)
+		if (!cluster_step(c))
+			return false;
+	return true;
+}
+
 static void crash_server(struct cluster *c) {
-	/* At some await point of what is under way just now, not only in a quiet moment. */
-	for (uint64_t i = below(c, 60); i > 0 && !c->failure[0]; i--)
-		(void)cluster_step(c);
-	if (c->failure[0])
+	if (!at_some_point(c))
 		return;
 	server_crash(c);
 	later(c, &c->script->server_back,
@@ -96,12 +101,18 @@ static struct run *any_run(struct node *n) {
 	return chosen;
 }
 
+static void hurt(struct cluster *c, struct run *r, bool kill) {
+	if (r && kill)
+		machine_kill(r, 1);
+	else if (r)
+		machine_sick(r, a_while(c));
+}
+
 /* ---- one fault ---- */
 
 void faults_act(struct cluster *c) {
 	struct machine_fault *m = &c->script->machines[below(c, c->n_nodes)];
 	struct node *n = m->node;
-	struct run *r = any_run(n);
 	unsigned k = (unsigned)below(c, 100);
 	if (k < 20) {
 		crash_server(c);
@@ -112,9 +123,13 @@ void faults_act(struct cluster *c) {
 		link_set_cut(&n->link, true);
 		later(c, &m->link_back, a_while(c));
 	} else if (k < 54) {
+		if (!at_some_point(c))
+			return;
 		agent_crash(n);
 		later(c, &m->agent_back, a_while(c));
 	} else if (k < 60 && n->power) {
+		if (!at_some_point(c))
+			return;
 		machine_power_off(n);
 		later(c, &m->power_back, a_while(c));
 	} else if (k < 72) {
@@ -127,10 +142,8 @@ void faults_act(struct cluster *c) {
 		trace(c, "%s: the agent does not read", n->name);
 		n->pods.stalled = true;
 		later(c, &m->reads_again, between(c, COR_MINUTE, 10 * COR_MINUTE));
-	} else if (k < 90 && r) {
-		machine_kill(r, 1);
-	} else if (r) {
-		machine_sick(r, a_while(c));
+	} else {
+		hurt(c, any_run(n), k < 90);
 	}
 }
 

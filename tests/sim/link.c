@@ -415,6 +415,15 @@ void link_set_cut(struct link *l, bool cut) {
 }
 
 void links_server_died(struct cluster *c) {
+	/* Of what was done and not yet told, some is never told. */
+	for (struct request *r = c->requests, *next; r; r = next) {
+		next = r->next;
+		if (r->at != REQUEST_RETURNING || chance(c, 50))
+			continue;
+		c->world->timer_clear(c->world, &r->move);
+		r->at = REQUEST_OVER;
+		settle_request(r);
+	}
 	for (struct stream *s = c->streams; s; s = s->next)
 		if (s->open)
 			break_off(s, between(c, 0, COR_SECOND));

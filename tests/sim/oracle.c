@@ -99,6 +99,15 @@ bool look_owned_by(const struct meta_v1_ObjectMeta *m, struct cor_str uid) {
 	return false;
 }
 
+bool look_matches(const struct cor_strmap *selector, const struct cor_strmap *labels) {
+	for (size_t i = 0; i < selector->n; i++) {
+		const struct cor_str *v = cor_strmap_get(labels, selector->p[i].key);
+		if (!v || !cor_str_eq(*v, selector->p[i].value))
+			return false;
+	}
+	return true;
+}
+
 /* ---- rules of small controllers ---- */
 
 static bool is_solid(struct look *l, const struct meta_v1_OwnerReference *ref) {

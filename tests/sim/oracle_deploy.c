@@ -10,19 +10,17 @@ static bool is_active(const struct core_v1_Pod *pod) {
 	return !look_finished(pod) && !pod->metadata.deletionTimestamp;
 }
 
-/* Pods without a controller that this plan may adopt are those with the labels of the selector. */
-static bool is_orphan_of(const struct apps_v1_ReplicaSet *rs, const struct core_v1_Pod *pod) {
-	for (size_t i = 0; i < pod->metadata.ownerReferences.n; i++)
-		if (pod->metadata.ownerReferences.p[i].controller &&
-			*pod->metadata.ownerReferences.p[i].controller)
-			return false;
-	for (size_t i = 0; i < rs->spec.selector->matchLabels.n; i++) {
-		const struct cor_kv *kv = &rs->spec.selector->matchLabels.p[i];
-		const struct cor_str *v = cor_strmap_get(&pod->metadata.labels, kv->key);
-		if (!v || !cor_str_eq(*v, kv->value))
-			return false;
-	}
-	return true;
+static bool has_controller(const struct meta_v1_ObjectMeta *m) {
+	for (size_t i = 0; i < m->ownerReferences.n; i++)
+		if (m->ownerReferences.p[i].controller && *m->ownerReferences.p[i].controller)
+			return true;
+	return false;
+}
+
+/* Its own that have the labels; without them the plan lets go. Those that nobody has are adopted. */
+static bool is_of(const struct apps_v1_ReplicaSet *rs, const struct core_v1_Pod *pod) {
+	return look_matches(&rs->spec.selector->matchLabels, &pod->metadata.labels) &&
+	       (look_owned_by(&pod->metadata, rs->metadata.uid) || !has_controller(&pod->metadata));
 }
 
 static bool is_deleted_by(const struct cor_plan *p, struct cor_str uid) {
@@ -42,8 +40,7 @@ void oracle_replicaset(struct look *l) {
 	struct look_list pods = look_all(l, COR_RES_PODS, l->ns);
 	for (size_t i = 0; i < pods.n; i++) {
 		const struct core_v1_Pod *pod = pods.p[i];
-		bool mine =
-			look_owned_by(&pod->metadata, rs->metadata.uid) || is_orphan_of(rs, pod);
+		bool mine = is_of(rs, pod);
 		bool goes = is_deleted_by(l->p, pod->metadata.uid);
 		if (!mine && goes)
 			violation(l->c, "%.*s deletes pod %.*s, which is none of its own",

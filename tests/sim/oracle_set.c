@@ -55,8 +55,8 @@ static void gather(struct set *x) {
 		const struct core_v1_Pod *pod = pods.p[i];
 		struct cor_str owner = controller_of(&pod->metadata);
 		int64_t ordinal = ordinal_of(x, pod->metadata.name);
-		/* A pod without a controller is adopted by this plan. */
-		if (ordinal < 0 || (owner.n > 0 && !cor_str_eq(owner, x->s->metadata.uid)))
+		/* A pod without a controller is adopted by this plan, one without the labels is let go. */
+		if (ordinal < 0 || !look_matches(&x->s->spec.selector->matchLabels, &pod->metadata.labels) || (owner.n > 0 && !cor_str_eq(owner, x->s->metadata.uid)))
 			continue;
 		if (owner.n == 0 &&
 			(pod->metadata.deletionTimestamp || x->s->metadata.deletionTimestamp))

@@ -21,7 +21,8 @@ static void on_answer(struct request *r) {
 
 static struct request *ask(
 	struct cluster *c, enum cor_verb verb, enum cor_res res, const char *name) {
-	return request_new(&c->people, verb, res, COR_STR("default"), cor_str_c(name));
+	return request_new(&c->people, verb, res,
+		cor_resources[res].namespaced ? COR_STR("default") : COR_STR(""), cor_str_c(name));
 }
 
 static void create(struct cluster *c, enum cor_res res, struct cor_str json) {
@@ -134,26 +135,27 @@ static void create_set(struct cluster *c, const char *name) {
 	create(c, COR_RES_STATEFULSETS, cor_buf_view(&b));
 }
 
+static const char *const rollouts[] = {
+	"\"strategy\":{\"type\":\"Recreate\",\"rollingUpdate\":null}",
+	"\"strategy\":{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxSurge\":1,"
+	"\"maxUnavailable\":0}}",
+	"\"strategy\":{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxSurge\":0,"
+	"\"maxUnavailable\":1}}",
+	"\"strategy\":{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxSurge\":\"50%\","
+	"\"maxUnavailable\":\"25%\"}}",
+	"\"strategy\":{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxSurge\":2,"
+	"\"maxUnavailable\":2}}",
+};
+
 static void create_deployment(struct cluster *c, const char *name) {
-	static const char *const budgets[] = {
-		"{\"type\":\"Recreate\",\"rollingUpdate\":null}",
-		"{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":"
-		"0}}",
-		"{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":"
-		"1}}",
-		"{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxSurge\":\"50%\","
-		"\"maxUnavailable\":\"25%\"}}",
-		"{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxSurge\":2,\"maxUnavailable\":"
-		"2}}",
-	};
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	char image[32];
 	cor_buf_printf(&b,
 		"{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"replicas\":%d,"
 		"\"revisionHistoryLimit\":2,"
-		"\"minReadySeconds\":%d,\"strategy\":%s," TEMPLATE "}}",
+		"\"minReadySeconds\":%d,%s," TEMPLATE "}}",
 		name, 1 + (int)below(c, 5), chance(c, 20) ? 5 : 0,
-		budgets[below(c, cor_countof(budgets))], name, name, any_grace(c),
+		rollouts[below(c, cor_countof(rollouts))], name, name, any_grace(c),
 		any_image(c, false, image));
 	create(c, COR_RES_DEPLOYMENTS, cor_buf_view(&b));
 }
@@ -180,6 +182,19 @@ static void replicas(struct cluster *c, struct cor_buf *b) {
 	cor_buf_printf(b, "\"replicas\":%d", (int)below(c, 6));
 }
 
+static void ordinals(struct cluster *c, struct cor_buf *b) {
+	cor_buf_printf(b, "\"ordinals\":{\"start\":%d},\"minReadySeconds\":%d", (int)below(c, 3),
+		chance(c, 30) ? 5 : 0);
+}
+
+static void rollout(struct cluster *c, struct cor_buf *b) {
+	cor_buf_c(b, rollouts[below(c, cor_countof(rollouts))]);
+}
+
+static void pause_it(struct cluster *c, struct cor_buf *b) {
+	cor_buf_printf(b, "\"paused\":%s", chance(c, 50) ? "true" : "false");
+}
+
 /* ---- what people do ---- */
 
 static enum cor_propagation any_propagation(struct cluster *c) {
@@ -201,8 +216,10 @@ static void act_on_set(struct cluster *c) {
 		script_set_image(c, COR_RES_STATEFULSETS, name, any_image(c, true, image));
 	else if (k < 78)
 		change_spec(c, COR_RES_STATEFULSETS, name, strategy);
-	else if (k < 88)
+	else if (k < 86)
 		change_spec(c, COR_RES_STATEFULSETS, name, retention);
+	else if (k < 89)
+		change_spec(c, COR_RES_STATEFULSETS, name, ordinals);
 	else
 		script_delete(c, COR_RES_STATEFULSETS, name, -1, any_propagation(c));
 }
@@ -218,8 +235,12 @@ static void act_on_deployment(struct cluster *c) {
 	unsigned k = (unsigned)below(c, 100);
 	if (k < 35)
 		change_spec(c, COR_RES_DEPLOYMENTS, name, replicas);
-	else if (k < 85)
+	else if (k < 75)
 		script_set_image(c, COR_RES_DEPLOYMENTS, name, any_image(c, true, image));
+	else if (k < 80)
+		change_spec(c, COR_RES_DEPLOYMENTS, name, rollout);
+	else if (k < 86)
+		change_spec(c, COR_RES_DEPLOYMENTS, name, pause_it);
 	else
 		script_delete(c, COR_RES_DEPLOYMENTS, name, -1, any_propagation(c));
 }
@@ -253,12 +274,33 @@ static void delete_any(struct cluster *c, enum cor_res res, int64_t grace) {
 	script_delete(c, res, name, grace, COR_PROPAGATION_DEFAULT);
 }
 
+/* A pod that loses its label is let go, and another one takes its place where it can. */
+static void relabel_any(struct cluster *c) {
+	struct cor_obj *o = any(c, COR_RES_PODS);
+	char name[NAME_MAX_];
+	if (!o)
+		return;
+	(void)snprintf(name, sizeof(name), "%.*s", COR_STR_ARG(o->name));
+	script_patch(c, COR_RES_PODS, name, "{\"metadata\":{\"labels\":{\"app\":\"lost\"}}}");
+}
+
+static void cordon_any(struct cluster *c) {
+	const struct node *n = &c->nodes[below(c, c->n_nodes)];
+	script_patch(c, COR_RES_NODES, n->name,
+		chance(c, 50) ? "{\"spec\":{\"unschedulable\":true}}"
+			      : "{\"spec\":{\"unschedulable\":null}}");
+}
+
 static void people_act(struct cluster *c) {
 	unsigned k = (unsigned)below(c, 100);
-	if (k < 55)
+	if (k < 53)
 		act_on_set(c);
-	else if (k < 80)
+	else if (k < 77)
 		act_on_deployment(c);
+	else if (k < 78)
+		relabel_any(c);
+	else if (k < 80)
+		cordon_any(c);
 	else if (k < 90)
 		delete_any(c, COR_RES_PODS, -1);
 	else if (k < 94)
@@ -309,6 +351,9 @@ static bool mend_deployment(void *arg, struct cor_obj *o) {
 	const struct apps_v1_Deployment *d = cor_obj_decode(o, m->a, &err);
 	if (!o->deleting && is_bad(&d->spec.template))
 		script_set_image(m->c, COR_RES_DEPLOYMENTS, cor_arena_cstr(m->a, o->name), "i:9");
+	if (!o->deleting && d->spec.paused)
+		script_patch(m->c, COR_RES_DEPLOYMENTS, cor_arena_cstr(m->a, o->name),
+			"{\"spec\":{\"paused\":false}}");
 	return true;
 }
 
@@ -339,7 +384,9 @@ static bool mend_pod(void *arg, struct cor_obj *o) {
 	struct mending *m = arg;
 	struct cor_err err;
 	const struct core_v1_Pod *pod = cor_obj_decode(o, m->a, &err);
-	bool alone = pod->metadata.ownerReferences.n == 0 && look_finished(pod),
+	const struct cor_str *app = cor_strmap_get(&pod->metadata.labels, COR_STR("app"));
+	bool lost = app && cor_str_eq(*app, COR_STR("lost")),
+	     alone = pod->metadata.ownerReferences.n == 0 && (lost || look_finished(pod)),
 	     bad = cor_str_starts(look_image(&pod->spec), COR_STR("bad"));
 	if (!o->deleting && bad)
 		finish_rollout(m, pod);
@@ -359,6 +406,14 @@ static bool mend_claim(void *arg, struct cor_obj *o) {
 	return true;
 }
 
+static bool is_cordoned(struct cluster *c, struct cor_arena *a, const struct node *n) {
+	struct cor_err err;
+	struct cor_obj *o = cor_store_get(
+		server_store(c), COR_RES_NODES, COR_STR(""), cor_str_c(n->name));
+	const struct core_v1_Node *node = o ? cor_obj_decode(o, a, &err) : NULL;
+	return node && node->spec.unschedulable;
+}
+
 /* People look again and again until what they do has an effect. */
 static void mend(struct cluster *c) {
 	static const struct {
@@ -373,6 +428,10 @@ static void mend(struct cluster *c) {
 	};
 	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
 	struct mending m = { c, a };
+	for (size_t i = 0; i < c->n_nodes; i++)
+		if (c->server.up && is_cordoned(c, a, &c->nodes[i]))
+			script_patch(c, COR_RES_NODES, c->nodes[i].name,
+				"{\"spec\":{\"unschedulable\":null}}");
 	for (size_t i = 0; c->server.up && i < cor_countof(all); i++)
 		cor_store_each(server_store(c), (uint16_t)all[i].res, COR_STR("default"),
 			(struct cor_str){ 0 }, (struct cor_str){ 0 }, all[i].fn, &m);

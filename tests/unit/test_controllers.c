@@ -138,6 +138,81 @@ static void test_recreate_goes_on_with_the_sets_of_a_predecessor(void **state) {
 	assert_true(says(rig, COR_RES_DEPLOYMENTS, "d", "\"availableReplicas\":2"));
 }
 
+static void test_what_refuses_its_pods_is_in_the_status(void **state) {
+	struct rig *rig = *state;
+	create(rig, COR_RES_DEPLOYMENTS, "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"replicas\":2,\"selector\":{\"matchLabels\":"
+		"{\"app\":\"d\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"d\"}},\"spec\":{\"serviceAccountName\":\"late\","
+		"\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]}}}}");
+	settle(rig);
+	assert_true(says(rig, COR_RES_DEPLOYMENTS, "d", "\"type\":\"ReplicaFailure\",\"status\":\"True\""));
+	assert_true(says(rig, COR_RES_DEPLOYMENTS, "d", "\"reason\":\"FailedCreate\""));
+	assert_true(says(rig, COR_RES_DEPLOYMENTS, "d", "serviceaccount \\\"late\\\" not found"));
+	create(rig, COR_RES_SERVICEACCOUNTS, "{\"metadata\":{\"name\":\"late\"}}");
+	settle(rig);
+	settle(rig);
+	assert_int_equal(count(rig, COR_RES_PODS), 2);
+	assert_false(says(rig, COR_RES_DEPLOYMENTS, "d", "ReplicaFailure"));
+}
+
+/* ---- endpoints ---- */
+
+static bool count_mirrors(void *arg, struct cor_obj *o) {
+	const struct cor_str *by = cor_strmap_get(&o->labels, COR_STR("endpointslice.kubernetes.io/managed-by"));
+	*(size_t *)arg += by && cor_str_eq(*by, COR_STR("endpointslicemirroring-controller.k8s.io"));
+	return true;
+}
+
+/* Slices that mirror Endpoints. */
+static size_t mirrors(struct rig *rig) {
+	size_t n = 0;
+	cor_store_each(server_store(rig->c), COR_RES_ENDPOINTSLICES, COR_STR("default"), (struct cor_str){ 0 },
+		(struct cor_str){ 0 }, count_mirrors, &n);
+	return n;
+}
+
+static bool slice_says(void *arg, struct cor_obj *o) {
+	const char **text = arg;
+	if (*text && cor_str_contains(o->json, cor_str_c(*text)))
+		*text = NULL;
+	return true;
+}
+
+static bool some_slice_says(struct rig *rig, const char *text) {
+	cor_store_each(server_store(rig->c), COR_RES_ENDPOINTSLICES, COR_STR("default"), (struct cor_str){ 0 },
+		(struct cor_str){ 0 }, slice_says, &text);
+	return !text;
+}
+
+static void test_endpoints_written_by_hand_are_mirrored(void **state) {
+	struct rig *rig = *state;
+	create(rig, COR_RES_SERVICES, "{\"metadata\":{\"name\":\"db\"},\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"name\":\"sql\",\"port\":5432}]}}");
+	create(rig, COR_RES_ENDPOINTS, "{\"metadata\":{\"name\":\"db\",\"labels\":{\"team\":\"x\"}},\"subsets\":[{\"addresses\":[{\"ip\":\"192.0.2.1\"}],"
+		"\"notReadyAddresses\":[{\"ip\":\"192.0.2.2\"}],\"ports\":[{\"name\":\"sql\",\"port\":5432}]}]}");
+	settle(rig);
+	assert_int_equal(mirrors(rig), 1);
+	assert_true(some_slice_says(rig, "\"addresses\":[\"192.0.2.1\"],\"conditions\":{\"ready\":true}"));
+	assert_true(some_slice_says(rig, "\"addresses\":[\"192.0.2.2\"],\"conditions\":{\"ready\":false}"));
+	assert_true(some_slice_says(rig, "\"kubernetes.io/service-name\":\"db\",\"team\":\"x\""));
+	uint64_t rev = cor_store_rev(server_store(rig->c));
+	patch(rig, COR_RES_ENDPOINTS, "db", "{\"subsets\":[{\"addresses\":[{\"ip\":\"192.0.2.3\"}],\"ports\":[{\"name\":\"sql\",\"port\":5432}]}]}");
+	settle(rig);
+	assert_int_equal(mirrors(rig), 1);
+	assert_true(some_slice_says(rig, "\"192.0.2.3\""));
+	assert_false(some_slice_says(rig, "\"192.0.2.1\""));
+	assert_true(cor_store_rev(server_store(rig->c)) < rev + 200);
+	/* With a selector the Service gets slices of its own. */
+	patch(rig, COR_RES_SERVICES, "db", "{\"spec\":{\"selector\":{\"app\":\"db\"}}}");
+	settle(rig);
+	assert_int_equal(mirrors(rig), 0);
+	patch(rig, COR_RES_SERVICES, "db", "{\"spec\":{\"selector\":null}}");
+	patch(rig, COR_RES_ENDPOINTS, "db", "{\"subsets\":[{\"addresses\":[{\"ip\":\"192.0.2.3\"}],\"ports\":[{\"name\":\"sql\",\"port\":5432}]}]}");
+	settle(rig);
+	assert_int_equal(mirrors(rig), 1);
+	drop(rig, COR_RES_ENDPOINTS, "db");
+	settle(rig);
+	assert_int_equal(mirrors(rig), 0);
+}
+
 /* ---- disruption ---- */
 
 #define BUDGET(rule) "{\"metadata\":{\"name\":\"b\"},\"spec\":{" rule ",\"selector\":{\"matchLabels\":{\"app\":\"web\"}}}}"
@@ -294,7 +369,7 @@ int main(void) {
 		RIG_TEST(test_a_rollback_reuses_the_old_revision),
 		RIG_TEST(test_deployment_scales_and_its_pods_go_with_it), RIG_TEST(test_claims_outlive_their_set),
 		RIG_TEST(test_a_pod_and_its_claim_go_in_the_foreground),
-		RIG_TEST(test_a_set_takes_the_place_of_a_strange_pod),
+		RIG_TEST(test_endpoints_written_by_hand_are_mirrored), RIG_TEST(test_what_refuses_its_pods_is_in_the_status), RIG_TEST(test_a_set_takes_the_place_of_a_strange_pod),
 		RIG_TEST(test_recreate_goes_on_with_the_sets_of_a_predecessor),
 		RIG_TEST(test_a_pod_that_does_not_tolerate_has_to_go), RIG_TEST(test_a_budget_counts_what_may_go),
 		RIG_TEST(test_half_of_three_pods_is_two), RIG_TEST(test_a_pod_stays_as_long_as_it_tolerates),
