@@ -5,11 +5,14 @@
 // After an error, or when somebody else deleted the table, everything is written anew.
 #include "network/service_rules.h"
 
-#include <malloc.h>
+#include <fcntl.h>
 #include <nftables/libnftables.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/lib.h"
@@ -78,25 +81,16 @@ struct cor_svc_rules {
 static struct {
 	NFT_FUNCTIONS(COR_LIB_MEMBER)
 } nft;
-static struct cor_err nft_trouble;
-static int nft_opened = -1;
-
-static void open_nft(void) {
+static int run_here(const char *text, struct cor_err *err) {
 	static const char *const names[] = { NFT_FUNCTIONS(COR_LIB_NAME) };
-	nft_opened = cor_lib_open("libnftables.so.1", names, cor_countof(names), &nft, &nft_trouble);
-}
-
-int rules_run(const char *text, struct cor_err *err) {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	(void)pthread_once(&once, open_nft);
-	if (nft_opened < 0)
-		return cor_fail(err, COR_E_INTERNAL, "%s", nft_trouble.message);
+	int rc = cor_lib_open("libnftables.so.1", names, cor_countof(names), &nft, err);
+	if (rc < 0)
+		return rc;
 	struct nft_ctx *ctx = nft.ctx_new(NFT_CTX_DEFAULT);
 	if (!ctx)
 		return cor_fail(err, COR_E_INTERNAL, "nftables: out of memory");
 	(void)nft.ctx_buffer_output(ctx);
 	(void)nft.ctx_buffer_error(ctx);
-	int rc = 0;
 	if (nft.run_cmd_from_buffer(ctx, text) != 0) {
 		/* Each error comes with the text that it is about; the first is the cause. */
 		struct cor_str rest = cor_str_trim(cor_str_c(nft.ctx_get_error_buffer(ctx)));
@@ -109,6 +103,43 @@ int rules_run(const char *text, struct cor_err *err) {
 	return rc;
 }
 
+/* In a process of its own that ends with it. The library, with those that it needs itself, and what it keeps
+ * of each transaction (it reads the whole table), are megabytes that would stay for a change now and then. */
+int rules_run(const char *text, struct cor_err *err) {
+	struct cor_err said = { 0 };
+	sigset_t all, before;
+	int fds[2], status;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return cor_fail_errno(err, errno, "nftables: pipe");
+	/* Until it is gone it has the agent's handlers, and must not handle for the agent. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid_t agent = getpid(), pid = fork();
+	if (pid == 0) {
+		/* Nothing is written once `down` has the agent's word. */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != agent)
+			_exit(1);
+		int rc = run_here(text, &said);
+		if (rc < 0)
+			(void)!write(fds[1], &said, sizeof(said));
+		_exit(rc < 0);
+	}
+	int failed = pid < 0 ? errno : 0;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	(void)close(fds[1]);
+	ssize_t n = pid < 0 ? 0 : read(fds[0], &said, sizeof(said));
+	(void)close(fds[0]);
+	if (pid < 0)
+		return cor_fail_errno(err, failed, "nftables: fork");
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (n == (ssize_t)sizeof(said))
+		return cor_fail(err, said.code, "%s", said.message);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return cor_fail(err, COR_E_INTERNAL, "nftables: the process for it ended (status %d)", status);
+	return 0;
+}
+
 static void work(struct cor_job *job) {
 	struct sync_job *s = cor_container_of(job, struct sync_job, job);
 	s->rc = s->text.n ? rules_run(s->text.p, &s->err) : 0;
@@ -117,9 +148,6 @@ static void work(struct cor_job *job) {
 	/* Older kernels hold on to a chain for a moment after the last rule that led to it. */
 	s->sweep_rc = s->sweep.n ? rules_run(s->sweep.p, NULL) : 0;
 	(void)conntrack_clean(s->stale.p, s->stale.n, NULL);
-	/* The library reads the table's chains for each transaction: megabytes in a thread's heap that
-	 * would stay there between changes. */
-	(void)malloc_trim(0);
 }
 
 /* ---- owners ---- */
