@@ -95,13 +95,13 @@ static struct image_new *new_image(struct import *im, struct cor_err *err) {
 	return n;
 }
 
-/* n has its names and layer blobs, f the files; config is the text. */
+/* n has its names and layer blobs, f the files; config is the text of the entry config_name. */
 static int take_image(struct import *im, struct image_new *n, struct files *f,
-	struct cor_str config, struct cor_err *err) {
+	const char *config_name, struct cor_str config, struct cor_err *err) {
 	int r = cor_image_config_take(im->arena, config, n, err);
 
 	if (r < 0)
-		return r;
+		return cor_wrap(err, "%s", config_name);
 	if (im->as.p) {
 		n->n_names = 0;
 		r = add_name(im, n, im->as, err);
@@ -135,7 +135,8 @@ static char *blob_path(struct import *im, const char *hex) {
 	return cor_arena_cstr(im->arena, cor_str_c(path));
 }
 
-static int import_manifest(struct import *im, struct cor_node *doc, struct cor_str name,
+/* doc is the blob of that digest. */
+static int import_manifest(struct import *im, struct cor_node *doc, const char *hex, struct cor_str name,
 	struct cor_err *err) {
 	_cleanup_free_ struct image_manifest *m = cor_new(struct image_manifest);
 	_cleanup_free_ struct files *f = cor_new(struct files);
@@ -146,8 +147,9 @@ static int import_manifest(struct import *im, struct cor_node *doc, struct cor_s
 	if (!n)
 		return COR_E_LIMIT;
 	r = cor_image_manifest_parse(doc, m, err);
-	if (r == 0)
-		r = read_blob(im, &m->config, &config, err);
+	if (r < 0)
+		return cor_wrap(err, "blobs/sha256/%s", hex);
+	r = read_blob(im, &m->config, &config, err);
 	if (r < 0)
 		return r;
 	f->im = im;
@@ -161,7 +163,7 @@ static int import_manifest(struct import *im, struct cor_node *doc, struct cor_s
 	/* A bare word is a tag by the OCI rules, and a tag alone names nothing. */
 	if (name.n && (memchr(name.p, '/', name.n) || memchr(name.p, ':', name.n)) && !im->as.p)
 		r = add_name(im, n, name, err);
-	return r < 0 ? r : take_image(im, n, f, config, err);
+	return r < 0 ? r : take_image(im, n, f, blob_path(im, m->config.hex), config, err);
 }
 
 static int import_named(struct import *im, const struct cor_node *index, struct cor_str name,
@@ -185,7 +187,7 @@ static int import_named(struct import *im, const struct cor_node *index, struct 
 			return cor_fail(err, COR_E_LIMIT, "image indexes are nested too deep");
 		r = cor_image_index_choose(doc, NULL, &d, err);
 	}
-	return r < 0 ? r : import_manifest(im, doc, name, err);
+	return r < 0 ? r : import_manifest(im, doc, d.hex, name, err);
 }
 
 /* Entries with one name are one image for several platforms. */
@@ -253,7 +255,7 @@ static int import_docker_one(struct import *im, const struct cor_node *entry, st
 		if (cor_node_is(tags->items.p[i], COR_NODE_STRING))
 			r = add_name(im, n, tags->items.p[i]->text, err);
 	}
-	return r < 0 ? r : take_image(im, n, f, config, err);
+	return r < 0 ? r : take_image(im, n, f, config_name, config, err);
 }
 
 static int import_docker(struct import *im, const struct cor_node *list, struct cor_err *err) {

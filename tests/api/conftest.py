@@ -58,11 +58,14 @@ class Cluster:
     def kubeconfig(self):
         return str(self.dir / "data/pki/admin.kubeconfig")
 
-    def kubectl(self, *args, which="path", input=None, fail=False):
+    def run_kubectl(self, *args, which="path", input=None):
         binary = KUBECTLS.get(which) or next(iter(KUBECTLS.values()))
-        out = subprocess.run(
+        return subprocess.run(
             self.nsenter(binary, "--kubeconfig", self.kubeconfig, f"--cache-dir={self.dir}/cache-{which}", *args),
             input=input, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
+
+    def kubectl(self, *args, which="path", input=None, fail=False):
+        out = self.run_kubectl(*args, which=which, input=input)
         if fail:
             assert out.returncode != 0, out.stdout
             return out.stderr

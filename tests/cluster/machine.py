@@ -142,9 +142,10 @@ def busybox_files():
 
 
 def docker_archive(path, images, layers):
-    """The form of docker save: names of images to the names of their layers, and those layers' bytes."""
+    """The form of docker save: names of images to the names of their layers, and those layers' bytes. To a path, or
+    into a file."""
     manifest = []
-    with tarfile.open(path, "w") as tar:
+    with tarfile.open(path, "w") if isinstance(path, (str, pathlib.Path)) else tarfile.open(fileobj=path, mode="w") as tar:
         for number, (ref, names) in enumerate(images.items()):
             config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
                       "rootfs": {"type": "layers", "diff_ids": [
