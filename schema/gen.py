@@ -75,6 +75,7 @@ class Type:
         self.c = package.c + "_" + name
         self.kind = "kind" in words
         self.map_value = False  # some map has it as its value
+        self.defaulted = False  # it has defaults, at some depth
 
     def field(self, name):
         return next((f for f in self.fields if f.name == name), None)
@@ -171,6 +172,17 @@ class Schema:
                     f.type.map_value |= f.shape == "MAP"
                     if f.type.package is not p:
                         p.uses.add(f.type.package.c)
+        more = True
+        while more:
+            found = [t for t in self.types.values() if not t.defaulted and any(map(has_default, t.fields))]
+            for t in found:
+                t.defaulted = True
+            more = bool(found)
+
+
+def has_default(f):
+    """Whether filling in defaults has anything to do at this field."""
+    return f.shape == "ONE" and "default" in f.attrs or f.type is not None and f.type.defaulted
 
 
 def by_value_order(package):
@@ -417,7 +429,7 @@ def is_object(t):
 
 def type_rows(tables, t):
     """Adds a type and its fields to the tables."""
-    rows, json_names, numbers = [], [], {}
+    rows, json_names, numbers, defaulted = [], [], {}, []
     if t.kind:
         for name in ("kind", "apiVersion"):
             json_names.append((len(rows), name))
@@ -431,6 +443,8 @@ def type_rows(tables, t):
             if f.number in numbers:
                 raise SchemaError("%s: number %d twice" % (t.full, f.number))
             numbers[f.number] = len(rows)
+        if has_default(f) and not f.inline:
+            defaulted.append(len(rows))
         rows.append(field_row(tables, t, f, path, embedded))
     if len({n for _, n in json_names}) != len(json_names) or len(rows) > 64:
         raise SchemaError("%s: a name twice, or too many fields" % t.full)
@@ -444,13 +458,15 @@ def type_rows(tables, t):
     p = t.package
     by_number = tables.slots.add(bytes(numbers.get(i, 255) for i in range(top + 1)))
     order = tables.slots.add(bytes(numbers[n] for n in sorted(numbers)))
+    defaults = tables.slots.add(bytes(defaulted))
     tables.types += [
         "\t[%d] = { /* %s */" % (t.index, t.full),
         "\t\t.slot_mul = %#x, .size = sizeof(%s), .fields = %d," % (mul, t.c, tables.nfields),
-        "\t\t.slots = %d, .numbers = %d, .proto_order = %d," % (
-            tables.slots.add(bytes(slots)), by_number, order),
+        "\t\t.slots = %d, .numbers = %d, .proto_order = %d, .defaults = %d," % (
+            tables.slots.add(bytes(slots)), by_number, order, defaults),
         "\t\t.nfields = %d, .slot_mask = %d, .slot_shift = %d, .max_number = %d, .nproto = %d," % (
             len(rows), len(slots) - 1, shift, top, len(numbers)),
+        "\t\t.ndefaults = %d," % len(defaulted),
         "\t\t.union_kind = COR_UNION_%s, .flags = %s," % (
             t.attrs.get("union", "none").upper(), " | ".join("COR_TF_" + x for x in tf) or "0"),
         "\t\t.name = %d, .proto = %d, .group = %d, .version = %d, .kind = %d, .description = %d," % (

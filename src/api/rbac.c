@@ -32,18 +32,22 @@ static bool is_subject(const struct search *s, const rbac_v1_Subject *sub, struc
 		cor_str_eq(ns, sub->namespace.n ? sub->namespace : binding_ns);
 }
 
+static const void *read_role(struct search *s, enum cor_res res, struct cor_str ns, struct cor_str name) {
+	struct cor_obj *o = cor_store_get(cor_registry_store(s->r), (uint16_t)res, ns, name);
+	return o ? cor_registry_read(s->r, o) : NULL;
+}
+
 static void visit_role(struct search *s, const rbac_v1_RoleRef *ref) {
 	const rbac_v1_PolicyRule *rules = NULL;
 	size_t n = 0;
 	if (cor_str_eq_c(ref->kind, "ClusterRole")) {
-		const rbac_v1_ClusterRole *c = cor_registry_get(s->r, COR_RES_CLUSTERROLES, COR_STR(""),
-			ref->name, s->a);
+		const rbac_v1_ClusterRole *c = read_role(s, COR_RES_CLUSTERROLES, COR_STR(""), ref->name);
 		if (c) {
 			rules = c->rules.p;
 			n = c->rules.n;
 		}
 	} else {
-		const rbac_v1_Role *o = cor_registry_get(s->r, COR_RES_ROLES, s->ns, ref->name, s->a);
+		const rbac_v1_Role *o = read_role(s, COR_RES_ROLES, s->ns, ref->name);
 		if (o) {
 			rules = o->rules.p;
 			n = o->rules.n;
@@ -55,23 +59,22 @@ static void visit_role(struct search *s, const rbac_v1_RoleRef *ref) {
 
 static bool visit_binding(void *arg, struct cor_obj *o) {
 	struct search *s = arg;
-	struct cor_err err;
 	const rbac_v1_RoleRef *ref = NULL;
 	/* Both kinds of binding have subjects and a role under the same names. */
 	if (o->res == COR_RES_CLUSTERROLEBINDINGS) {
-		const rbac_v1_ClusterRoleBinding *b = cor_obj_decode(o, s->a, &err);
+		const rbac_v1_ClusterRoleBinding *b = cor_registry_read(s->r, o);
 		for (size_t i = 0; b && i < b->subjects.n && !ref; i++)
 			if (is_subject(s, &b->subjects.p[i], COR_STR("")))
 				ref = &b->roleRef;
 	} else {
-		const rbac_v1_RoleBinding *b = cor_obj_decode(o, s->a, &err);
+		const rbac_v1_RoleBinding *b = cor_registry_read(s->r, o);
 		for (size_t i = 0; b && i < b->subjects.n && !ref; i++)
 			if (is_subject(s, &b->subjects.p[i], o->ns))
 				ref = &b->roleRef;
 	}
 	if (ref)
 		visit_role(s, ref);
-	return !s->stopped && !cor_arena_failed(s->a);
+	return !s->stopped;
 }
 
 void cor_rbac_each_rule(struct cor_registry *r, const struct cor_user *u, struct cor_str ns,

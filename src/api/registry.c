@@ -191,6 +191,7 @@ void cor_registry_free(struct cor_registry *r) {
 	r->world->timer_clear(r->world, &r->turn);
 	cor_buf_fini(&r->encode);
 	cor_service_alloc_free(r->services);
+	cor_shared_reads_free(r->reads);
 	free((char *)(uintptr_t)r->config.service_cidr);
 	free((char *)(uintptr_t)r->config.cluster_domain);
 	free(r);

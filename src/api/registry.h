@@ -89,5 +89,8 @@ void cor_op_start(struct cor_registry *r, struct cor_op *op);
 /* Decodes a stored object into a typed struct in arena (strings point into the blob: keep a
  * reference of o as long as the struct lives; cor_arena_on_dispose helps). */
 void *cor_obj_decode(struct cor_obj *o, struct cor_arena *a, struct cor_err *err);
+/* The same, shared with others that read it and not to be changed: valid until the caller returns to the
+ * loop. NULL when it cannot be decoded. */
+const void *cor_registry_read(struct cor_registry *r, struct cor_obj *o);
 /* Typed read: NULL when absent. */
 void *cor_registry_get(struct cor_registry *r, enum cor_res res, struct cor_str ns, struct cor_str name, struct cor_arena *a);

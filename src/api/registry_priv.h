@@ -30,7 +30,10 @@ struct cor_registry {
 	bool closing;                           /* new operations fail */
 	struct cor_buf encode;                  /* scratch, between two returns to the loop */
 	struct cor_service_alloc *services;     /* of kinds/service.c; NULL until its first use */
+	struct cor_shared_reads *reads;         /* of read.c; NULL until its first use */
 };
+
+void cor_shared_reads_free(struct cor_shared_reads *c);
 
 void cor_service_alloc_free(struct cor_service_alloc *al);
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Typed objects without knowing their type: deep copy, semantic equality, declared defaults.
+#include "base/assert.h"
 #include "codec/access.h"
 #include "codec/codec.h"
 #include "codec/quantity.h"
-
-#include <stdio.h>
 
 static bool is_text(unsigned kind) {
 	return kind <= COR_FK_DURATION;
@@ -237,19 +236,23 @@ static int default_field(const struct cor_field *f, void *at, struct cor_arena *
 }
 
 int cor_obj_default(const struct cor_type *t, void *obj, struct cor_arena *a) {
+	const uint8_t *which = cor_type_bytes + t->defaults;
 	int r = 0;
-	for (size_t i = 0; i < t->nfields && r == 0; i++) {
-		const struct cor_field *f = &cor_type_fields(t)[i];
-		if (!(f->flags & COR_FF_INLINE))
-			r = default_field(f, cor_field_at(f, obj), a);
+	for (size_t i = 0; i < t->ndefaults && r == 0; i++) {
+		const struct cor_field *f = &cor_type_fields(t)[which[i]];
+		r = default_field(f, cor_field_at(f, obj), a);
 	}
 	return r;
 }
 
 size_t cor_type_api_version(const struct cor_type *t, char *out, size_t size) {
-	const char *group = cor_text(t->group);
+	const char *group = cor_text(t->group), *version = cor_text(t->version);
 	if (strcmp(group, "meta.k8s.io") == 0)
 		group = "";
-	int n = snprintf(out, size, "%s%s%s", group, *group ? "/" : "", cor_text(t->version));
-	return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+	size_t g = strlen(group), slash = g > 0, v = strlen(version);
+	cor_assert(g + slash + v < size);
+	memcpy(out, group, g);
+	memcpy(out + g, "/", slash);
+	memcpy(out + g + slash, version, v + 1);
+	return g + slash + v;
 }

@@ -130,10 +130,11 @@ struct cor_type {
 	uint32_t slots;                 /* hash of JSON names -> index, COR_NO_FIELD = free */
 	uint32_t numbers;               /* protobuf number -> index; max_number + 1 entries */
 	uint32_t proto_order;           /* indices by ascending number, nproto entries */
+	uint32_t defaults;              /* indices of the fields that have defaults, here or below */
 	uint8_t nfields;                /* at most 64 */
 	uint8_t slot_mask, slot_shift;
 	uint8_t max_number;
-	uint8_t nproto;
+	uint8_t nproto, ndefaults;
 	uint8_t union_kind;             /* enum cor_union */
 	uint8_t flags;                  /* enum cor_type_flags */
 	cor_text_at name;               /* "core.v1.Pod" */

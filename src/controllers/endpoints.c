@@ -147,7 +147,7 @@ static bool wake_service(void *arg, struct cor_obj *o) {
 	struct cor_err err;
 	struct cor_selector sel;
 	cor_arena_reset(s->arena);
-	const struct core_v1_Service *svc = cor_obj_decode(o, s->arena, &err);
+	const struct core_v1_Service *svc = cor_enqueue_read(s->q, o);
 	if (svc && cor_service_has_backends(svc) &&
 	    cor_selector_from_map(s->arena, &svc->spec.selector, &sel, &err) >= 0 &&
 	    (selects(&sel, s->ev->obj) || selects(&sel, s->ev->old)))

@@ -104,6 +104,10 @@ void cor_enqueue(struct cor_enqueue *q, struct cor_str ns, struct cor_str name) 
 	key_push(key_get(q->ctl, ns, name, true));
 }
 
+const void *cor_enqueue_read(struct cor_enqueue *q, struct cor_obj *o) {
+	return cor_registry_read(q->ctl->engine->registry, o);
+}
+
 static void enqueue_owner(struct cor_enqueue *q, const struct cor_obj *o) {
 	if (!o)
 		return;

@@ -44,6 +44,10 @@ struct cor_arena *cor_plan_arena(struct cor_plan *p);
 struct cor_world *cor_plan_world(struct cor_plan *p);
 struct cor_registry *cor_plan_registry(struct cor_plan *p);
 
+struct cor_enqueue;
+/* For map functions: an object as a struct, see cor_registry_read. */
+const void *cor_enqueue_read(struct cor_enqueue *q, struct cor_obj *o);
+
 /* ---- actions ---- */
 
 /* Actions of a stage run at the same time; the next stage starts when all have succeeded. After a

@@ -13,9 +13,13 @@ struct node_search {
 	struct cor_str node;
 };
 
+static const struct cor_str *node_of(const struct cor_obj *pod) {
+	return cor_strmap_get(&pod->fields, COR_STR("spec.nodeName"));
+}
+
 static bool wake_pod(void *arg, struct cor_obj *o) {
 	const struct node_search *s = arg;
-	const struct cor_str *node = cor_strmap_get(&o->fields, COR_STR("spec.nodeName"));
+	const struct cor_str *node = node_of(o);
 	if (node && cor_str_eq(*node, s->node))
 		cor_enqueue(s->q, o->ns, o->name);
 	return true;
@@ -29,20 +33,25 @@ static void wake_pods(struct cor_enqueue *q, struct cor_store *store, struct cor
 
 /* ---- pods of nodes that are gone ---- */
 
+static bool has_node(struct cor_plan *p, struct cor_str name) {
+	return cor_store_get(cor_plan_store(p), COR_RES_NODES, COR_STR(""), name) != NULL;
+}
+
 static int plan_pod_gc(
 	struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
+	/* Asked of the stored header: nearly every pod is fine and not worth decoding. */
+	const struct cor_obj *o = cor_store_get(cor_plan_store(p), COR_RES_PODS, ns, name);
+	const struct cor_str *node = o ? node_of(o) : NULL;
+	if (!o || (node ? has_node(p, *node) : !o->deleting))
+		return 0;
 	const struct core_v1_Pod *pod = cor_plan_get(p, COR_RES_PODS, ns, name);
 	if (!pod)
 		return 0;
-	bool orphan = pod->spec.nodeName.n > 0 &&
-		      !cor_plan_get(p, COR_RES_NODES, COR_STR(""), pod->spec.nodeName);
-	bool unscheduled = pod->spec.nodeName.n == 0 && cor_deleting(&pod->metadata);
-	if (orphan && pod->metadata.creationTimestamp + 40 * COR_SECOND > cor_plan_now(p)) {
+	if (node && pod->metadata.creationTimestamp + 40 * COR_SECOND > cor_plan_now(p)) {
 		cor_plan_again_at(p, pod->metadata.creationTimestamp + 40 * COR_SECOND);
 		return 0;
 	}
-	if (orphan || unscheduled)
-		cor_plan_delete(p, 0, COR_RES_PODS, ns, name, pod->metadata.uid)->grace_s = 0;
+	cor_plan_delete(p, 0, COR_RES_PODS, ns, name, pod->metadata.uid)->grace_s = 0;
 	return 0;
 }
 
@@ -98,10 +107,12 @@ static cor_time deadline(
 
 static int plan_taint_eviction(
 	struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
+	const struct cor_obj *o = cor_store_get(cor_plan_store(p), COR_RES_PODS, ns, name);
+	const struct cor_str *at = o && !o->deleting ? node_of(o) : NULL;
+	if (!at || !may_drive_away(cor_store_get(cor_plan_store(p), COR_RES_NODES, (struct cor_str){ 0 }, *at)))
+		return 0;
 	const struct core_v1_Pod *pod = cor_plan_get(p, COR_RES_PODS, ns, name);
-	if (!pod || pod->spec.nodeName.n == 0 || cor_deleting(&pod->metadata) ||
-		!may_drive_away(cor_store_get(cor_plan_store(p), COR_RES_NODES,
-			(struct cor_str){ 0 }, pod->spec.nodeName)))
+	if (!pod)
 		return 0;
 	const struct core_v1_Node *node =
 		cor_plan_get(p, COR_RES_NODES, (struct cor_str){ 0 }, pod->spec.nodeName);

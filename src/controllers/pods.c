@@ -276,7 +276,7 @@ struct orphan_search {
 static bool wake_if_matching(void *arg, struct cor_obj *o) {
 	struct orphan_search *s = arg;
 	struct cor_err err;
-	const void *owner = cor_obj_decode(o, s->arena, &err);
+	const void *owner = cor_enqueue_read(s->q, o);
 	const struct meta_v1_LabelSelector *ls = owner ? s->selector_of(owner) : NULL;
 	struct cor_selector sel;
 	if (ls && cor_selector_from_labels(s->arena, ls, &sel, &err) >= 0 &&

@@ -97,9 +97,11 @@ static void forget(struct cor_scheduler *s, struct cor_str uid) {
 		pending_free(s, p);
 }
 
+static const struct cor_str our_name = COR_STR_INIT("default-scheduler");
+
 static bool is_ours(const struct core_v1_Pod *pod) {
 	return pod->spec.nodeName.n == 0 && !pod->metadata.deletionTimestamp && pod->spec.schedulingGates.n == 0 &&
-		cor_str_eq(pod->spec.schedulerName, COR_STR("default-scheduler")) &&
+		cor_str_eq(pod->spec.schedulerName, our_name) &&
 		!cor_str_eq(pod->status.phase, COR_STR("Failed")) && !cor_str_eq(pod->status.phase, COR_STR("Succeeded"));
 }
 
@@ -109,7 +111,9 @@ static bool has_node(const struct cor_obj *o) {
 
 static void consider(struct cor_scheduler *s, struct cor_obj *o) {
 	struct pending *p = cor_map_get(&s->pods, o->uid);
-	if (has_node(o)) {      /* most that changes about pods does after this */
+	const struct cor_str *scheduler = cor_strmap_get(&o->fields, COR_STR("spec.schedulerName"));
+	/* Asked of the header, for most that changes about pods does after they have a node. */
+	if (has_node(o) || (scheduler && !cor_str_eq(*scheduler, our_name))) {
 		forget(s, o->uid);
 		return;
 	}

@@ -568,6 +568,25 @@ static void test_resources(void **state) {
 		assert_ptr_equal(cor_type_by_name(cor_str_c(cor_text(cor_types[i].name))), &cor_types[i]);
 }
 
+/* Filling in defaults looks only where the schema has some, at whatever depth. */
+static void test_defaults_are_found(void **state) {
+	size_t with = 0;
+	for (size_t i = 0; i < cor_types_n; i++) {
+		const struct cor_type *t = &cor_types[i];
+		const uint8_t *which = cor_type_bytes + t->defaults;
+		for (size_t k = 0; k < t->nfields; k++) {
+			const struct cor_field *f = &cor_type_fields(t)[k];
+			bool deeper = f->kind == COR_FK_MESSAGE && cor_field_sub(f)->ndefaults > 0;
+			bool own = f->shape == COR_FS_ONE && cor_field_info(f)->default_json;
+			bool found = memchr(which, (int)k, t->ndefaults) != NULL;
+			if (found != (!(f->flags & COR_FF_INLINE) && (own || deeper)))
+				fail_msg("%s.%s", cor_text(t->name), cor_field_json(f));
+			with += found;
+		}
+	}
+	assert_true(with > 50);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors_json), cmocka_unit_test(test_vectors_proto),
@@ -577,7 +596,7 @@ int main(void) {
 		cmocka_unit_test(test_canonical), cmocka_unit_test(test_unversioned),
 		cmocka_unit_test(test_quantity), cmocka_unit_test(test_structs),
 		cmocka_unit_test(test_equal), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_resources),
+		cmocka_unit_test(test_resources), cmocka_unit_test(test_defaults_are_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

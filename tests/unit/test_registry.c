@@ -253,13 +253,41 @@ static void test_a_repeated_deletion_is_answered_when_it_is_durable(void **state
 	assert_true(t.first.done);
 }
 
+static struct cor_obj *configmap(struct rig *rig) {
+	return cor_store_get(cor_registry_store(rig->r), COR_RES_CONFIGMAPS, COR_STR("default"), COR_STR("a"));
+}
+
+/* Readers share what was decoded, never see an older version than they ask for, and it does not stay. */
+static void test_shared_reading(void **state) {
+	struct rig *rig = *state;
+	struct outcome o = create(rig, COR_RES_CONFIGMAPS, "default",
+		"{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"1\"}}");
+	assert_int_equal(o.status, 0);
+	struct cor_obj *blob = cor_obj_ref(configmap(rig));
+	const struct core_v1_ConfigMap *first = cor_registry_read(rig->r, blob);
+	assert_non_null(first);
+	assert_ptr_equal(cor_registry_read(rig->r, configmap(rig)), first);
+	struct cor_op *op = make(&o, COR_VERB_PATCH, COR_RES_CONFIGMAPS, "default", "a");
+	op->patch_type = COR_PATCH_MERGE;
+	op->patch = COR_STR("{\"data\":{\"k\":\"2\"}}");
+	run(rig, op);
+	assert_int_equal(o.status, 0);
+	const struct core_v1_ConfigMap *second = cor_registry_read(rig->r, configmap(rig));
+	assert_ptr_not_equal(second, first);
+	assert_true(cor_str_eq_c(second->data.p[0].value, "2"));
+	uint32_t held = blob->refs;
+	cor_sim_run_for(rig->sim, 3 * COR_SECOND);
+	assert_int_equal(blob->refs, held - 1);
+	cor_obj_unref(blob);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_create_errors), TEST(test_generate_name), TEST(test_update_rules),
 		TEST(test_generation_and_status), TEST(test_scale), TEST(test_finalizers),
 		TEST(test_propagation), TEST(test_namespace_deletion), TEST(test_dry_run),
-		TEST(test_strict_patch),
+		TEST(test_strict_patch), TEST(test_shared_reading),
 		TEST(test_a_repeated_deletion_is_answered_when_it_is_durable),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,8 +177,8 @@ static int admit_account(struct cor_kind_ctx *ctx, struct core_v1_Pod *pod, stru
 		return 0;
 	cor_default_str(&s->serviceAccountName, "default");
 	s->serviceAccount = s->serviceAccountName;
-	const struct core_v1_ServiceAccount *sa =
-		cor_registry_get(ctx->registry, COR_RES_SERVICEACCOUNTS, ctx->ns, s->serviceAccountName, ctx->arena);
+	struct cor_obj *o = cor_store_get(ctx->store, COR_RES_SERVICEACCOUNTS, ctx->ns, s->serviceAccountName);
+	const struct core_v1_ServiceAccount *sa = o ? cor_registry_read(ctx->registry, o) : NULL;
 	if (!sa)
 		return cor_fail_status(err, COR_REASON_FORBIDDEN,
 			"error looking up service account %.*s/%.*s: serviceaccount \"%.*s\" not found",
@@ -193,9 +193,11 @@ static int admit_account(struct cor_kind_ctx *ctx, struct core_v1_Pod *pod, stru
 		if (added > 0 && !exists)
 			add_token_volume(ctx->arena, s, volume);
 	}
-	if (s->imagePullSecrets.n == 0) {
-		s->imagePullSecrets.p = sa->imagePullSecrets.p;
-		s->imagePullSecrets.n = sa->imagePullSecrets.n;
+	if (s->imagePullSecrets.n == 0 && sa->imagePullSecrets.n > 0) {
+		const struct core_v1_ServiceAccount *own =
+			cor_obj_dup(&cor_type_core_v1_ServiceAccount, sa, ctx->arena);
+		s->imagePullSecrets.p = own ? own->imagePullSecrets.p : NULL;
+		s->imagePullSecrets.n = own ? own->imagePullSecrets.n : 0;
 	}
 	return 0;
 }
@@ -203,14 +205,13 @@ static int admit_account(struct cor_kind_ctx *ctx, struct core_v1_Pod *pod, stru
 /* ---- admission: priority ---- */
 
 struct default_class {
-	struct cor_arena *a;
+	struct cor_registry *r;
 	const struct scheduling_v1_PriorityClass *best;
 };
 
 static bool find_default_class(void *arg, struct cor_obj *o) {
 	struct default_class *d = arg;
-	struct cor_err err;
-	const struct scheduling_v1_PriorityClass *c = cor_obj_decode(o, d->a, &err);
+	const struct scheduling_v1_PriorityClass *c = cor_registry_read(d->r, o);
 	if (c && c->globalDefault && (!d->best || c->value < d->best->value))
 		d->best = c;
 	return true;
@@ -225,15 +226,15 @@ static int admit_priority(struct cor_kind_ctx *ctx, struct core_v1_Pod *pod, str
 			return cor_fail_status(err, COR_REASON_FORBIDDEN, "no PriorityClass with name %.*s was found",
 				COR_STR_ARG(s->priorityClassName));
 	} else {
-		struct default_class d = { .a = ctx->arena };
+		struct default_class d = { .r = ctx->registry };
 		cor_store_each(ctx->store, COR_RES_PRIORITYCLASSES, (struct cor_str){ 0 }, (struct cor_str){ 0 },
 			(struct cor_str){ 0 }, find_default_class, &d);
 		class = d.best;
 		if (class)
-			s->priorityClassName = class->metadata.name;
+			s->priorityClassName = cor_arena_str(ctx->arena, class->metadata.name);
 	}
 	int32_t value = class ? class->value : 0;
-	struct cor_str policy = class && class->preemptionPolicy.n > 0 ? class->preemptionPolicy
+	struct cor_str policy = class && class->preemptionPolicy.n > 0 ? cor_arena_str(ctx->arena, class->preemptionPolicy)
 		: COR_STR("PreemptLowerPriority");
 	if (s->priority && *s->priority != value)
 		return cor_fail_status(err, COR_REASON_FORBIDDEN,

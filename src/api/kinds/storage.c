@@ -28,7 +28,7 @@ static bool is_default(const struct storage_v1_StorageClass *c) {
 }
 
 struct class_search {
-	struct cor_arena *a;
+	struct cor_registry *r;
 	const struct storage_v1_StorageClass *best;
 };
 
@@ -36,8 +36,7 @@ struct class_search {
  */
 static bool newer_default(void *arg, struct cor_obj *o) {
 	struct class_search *s = arg;
-	struct cor_err err;
-	const struct storage_v1_StorageClass *c = cor_obj_decode(o, s->a, &err);
+	const struct storage_v1_StorageClass *c = cor_registry_read(s->r, o);
 	if (c && is_default(c) &&
 		(!s->best || c->metadata.creationTimestamp > s->best->metadata.creationTimestamp))
 		s->best = c;
@@ -53,11 +52,11 @@ static int claim_admit(struct cor_kind_ctx *ctx, void *obj, const void *old, str
 		cor_strmap_get(&c->metadata.annotations,
 			COR_STR("volume.beta.kubernetes.io/storage-class")))
 		return 0;
-	struct class_search s = { .a = ctx->arena };
+	struct class_search s = { .r = ctx->registry };
 	cor_store_each(ctx->store, COR_RES_STORAGECLASSES, (struct cor_str){ 0 },
 		(struct cor_str){ 0 }, (struct cor_str){ 0 }, newer_default, &s);
 	if (s.best)
-		c->spec.storageClassName = s.best->metadata.name;
+		c->spec.storageClassName = cor_arena_str(ctx->arena, s.best->metadata.name);
 	return 0;
 }
 
