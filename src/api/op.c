@@ -97,6 +97,7 @@ void cor_op_start(struct cor_registry *r, struct cor_op *op) {
 	op->impl = x;
 	op->http = 200;
 	op->status = 0;
+	op->accepted = false;
 	if (!op->ns.p)
 		op->ns = x->ctx.ns = COR_STR("");
 	r->running++;
@@ -335,5 +336,6 @@ int cor_op_write(struct op_run *x, enum cor_write_op op) {
 		.in_memory = op == COR_WRITE_UPDATE && is_heartbeat(x), .done = written, .arg = x,
 	};
 	cor_store_write(x->r->store, &x->write);
+	o->accepted = x->write.status >= 0 && !x->step[1];
 	return OP_WAIT;
 }

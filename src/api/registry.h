@@ -68,6 +68,10 @@ struct cor_op {
 	void (*done)(struct cor_op *op);
 	void *arg;
 
+	/* set by start: its one write is with the store and only the commit is left, which fails only when all behind
+	 * it fail as well. So who wants to write next need not wait for done. */
+	bool accepted;
+
 	/* outputs, valid in done */
 	int status;                             /* 0, or negative and err is set */
 	struct cor_err err;

@@ -3,8 +3,10 @@
 // Everything runs on the loop; nothing here blocks. One plan per key at a time; an event that
 // comes meanwhile marks the key dirty and it is planned again (facts/controllers.md 1.1).
 //
-// A run: plan() -> stage 1 ops -> all durable -> stage 2 ops -> ... -> finished. A failure drops
-// the later stages and backs off: 5 ms, doubled each time, 1000 s at most.
+// A run: plan() -> stage 1 ops -> all accepted -> stage 2 ops -> ... -> all durable -> finished. Accepted means
+// that the store has the write and will commit it before all that come later, or fail those as well; so the stages
+// of a run usually share one commit. A failure drops the later stages and backs off: 5 ms, doubled each time,
+// 1000 s at most.
 #include "controllers/engine_priv.h"
 
 #include <stdio.h>
@@ -20,7 +22,7 @@ enum {
 static const cor_time BACKOFF_MIN = 5 * COR_MS;
 static const cor_time BACKOFF_MAX = 1000 * COR_SECOND;
 
-static void start_stage(struct cor_plan *p);
+static void start_stages(struct cor_plan *p);
 
 /* ---- keys and the queue ---- */
 
@@ -243,13 +245,15 @@ static void finish(struct cor_plan *p) {
 	key_settle(k);
 }
 
+/* Those of the stages that have succeeded. */
 static void send_events(struct cor_plan *p) {
 	const struct cor_controller *row = p->key->ctl->row;
 	char component[64];
 	(void)snprintf(component, sizeof(component), "%s-controller", row->name);
-	for (struct planned_event *x = p->events; x; x = x->next) {
-		if (x->stage != p->stage)
+	for (struct planned_event *x = p->events; x && !p->engine->closing; x = x->next) {
+		if (x->sent || x->stage >= p->stage || x->stage >= p->failed_stage)
 			continue;
+		x->sent = true;
 		cor_event_record(p->engine->registry, row->component ? row->component : component,
 			(enum cor_res)x->regarding->res, x->regarding, x->type, x->reason, x->message.p);
 	}
@@ -279,6 +283,8 @@ static void on_op_done(struct cor_op *op) {
 	struct planned *x = cor_container_of(op, struct planned, op);
 	struct cor_plan *p = x->plan;
 	bool ok = op->status >= 0 || (op->status == COR_E_EXISTS && x->a.exists_ok);
+	if (!ok && x->stage < p->failed_stage)
+		p->failed_stage = x->stage;
 	if (!ok && is_stale(x)) {
 		p->stale = true;
 	} else if (!ok) {
@@ -294,10 +300,8 @@ static void on_op_done(struct cor_op *op) {
 	cor_assert(p->outstanding > 0);
 	if (--p->outstanding > 0)
 		return;
-	if (!p->failed && !p->stale && !p->engine->closing)
-		send_events(p);
-	p->stage++;
-	start_stage(p);
+	send_events(p);
+	start_stages(p);
 }
 
 static void start_op(struct planned *x) {
@@ -334,20 +338,26 @@ static bool next_stage(struct cor_plan *p) {
 	return found;
 }
 
-static void start_stage(struct cor_plan *p) {
-	while (!p->engine->closing && !p->failed && !p->stale && next_stage(p)) {
-		for (struct planned *x = p->actions; x; x = x->next)
-			if (x->stage == p->stage)
-				p->outstanding++;
-		if (p->outstanding > 0) {
-			for (struct planned *x = p->actions; x; x = x->next)
-				if (x->stage == p->stage)
-					start_op(x);
-			return;         /* on_op_done goes on */
-		}
-		send_events(p);         /* a stage of events only */
-		p->stage++;
+/* Starts all of the next stage; true when the one behind it need not wait for what comes of it. */
+static bool start_stage(struct cor_plan *p) {
+	bool accepted = true;
+	for (struct planned *x = p->actions; x; x = x->next) {
+		if (x->stage != p->stage)
+			continue;
+		p->outstanding++;
+		start_op(x);
+		accepted = accepted && x->op.accepted;
 	}
+	p->stage++;
+	return accepted;
+}
+
+static void start_stages(struct cor_plan *p) {
+	while (!p->engine->closing && !p->failed && !p->stale && next_stage(p) && start_stage(p))
+		;
+	if (p->outstanding > 0)
+		return;         /* on_op_done goes on */
+	send_events(p);         /* of stages without actions */
 	finish(p);
 }
 
@@ -366,8 +376,9 @@ static void run(struct cor_key *k) {
 	if (r < 0) {
 		cor_warn("%s %s: %s", k->ctl->row->name, k->id, err.message);
 		p->failed = true;
+		p->failed_stage = 0;
 	}
-	start_stage(p);
+	start_stages(p);
 }
 
 static void on_turn(struct cor_timer *t) {

@@ -50,8 +50,9 @@ const void *cor_enqueue_read(struct cor_enqueue *q, struct cor_obj *o);
 
 /* ---- actions ---- */
 
-/* Actions of a stage run at the same time; the next stage starts when all have succeeded. After a
- * failure the remaining stages are dropped and the key is planned again after its back-off. A
+/* Actions of a stage run at the same time; the next stage starts when all have succeeded, or only
+ * wait for a commit that cannot fail without the next stage failing as well. After a failure the
+ * remaining stages are dropped and the key is planned again after its back-off. A
  * conflict, or NotFound of an update or delete, is not an error: the key is just planned again. */
 struct cor_action {
 	enum cor_verb verb;             /* create, update, delete; patch = merge patch text */

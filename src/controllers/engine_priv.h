@@ -59,6 +59,7 @@ struct planned {
 
 struct planned_event {
 	int stage;
+	bool sent;
 	struct cor_obj *regarding;
 	const char *type, *reason;
 	struct cor_str message;
@@ -75,7 +76,8 @@ struct cor_plan {
 	struct planned_event *events, **events_tail;
 	struct cor_map decoded;         /* address of a blob as text -> typed object */
 	struct cor_buf waits;
-	int stage;                      /* the one that runs */
+	int stage;                      /* the next one to start */
+	int failed_stage;               /* the first of which something failed */
 	size_t outstanding;
 	bool failed;                    /* an action failed: back off */
 	char *failure;                  /* the first one's error */

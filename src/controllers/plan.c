@@ -4,6 +4,7 @@
 // point into it. Actions are only written down here: engine.c performs them, stage by stage.
 #include "controllers/engine_priv.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "api/meta.h"
@@ -20,6 +21,7 @@ struct cor_plan *cor_plan_new(struct cor_engine *e, struct cor_key *k) {
 	p->key = k;
 	p->arena = cor_arena_new(PLAN_ARENA_LIMIT);
 	p->now = cor_now(e->world);
+	p->failed_stage = INT_MAX;
 	p->actions_tail = &p->actions;
 	p->events_tail = &p->events;
 	p->waits.limit = 4096;

@@ -61,10 +61,15 @@ static bool holds(const struct run *r, const char *volume) {
 	return false;
 }
 
+static bool forced(struct cluster *c, const struct run *r) {
+	return cor_map_get(&c->forced, cor_str_c(r->uid)) != NULL;
+}
+
 /* A person who deletes by force says that the pod is dead; it may still end in its own time where
- * it is, but never beside a successor on the same machine. */
-static bool may_overlap(struct cluster *c, const struct run *old, const struct run *new) {
-	return old->node != new->node &&cor_map_get(&c->forced, cor_str_c(old->uid));
+ * it is, and its container even start again as long as the agent there has not heard of it, but
+ * never beside a successor on the same machine. */
+static bool may_overlap(struct cluster *c, const struct run *a, const struct run *b) {
+	return a->node != b->node && (forced(c, a) || forced(c, b));
 }
 
 static void check_start(struct cluster *c, struct run *r) {
