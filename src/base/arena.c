@@ -106,6 +106,9 @@ static void *take(struct cor_arena *a, size_t n) {
 	return p;
 }
 
+static void first_block(struct cor_arena *a, size_t size) {
+}
+
 static inline void *take_object(struct cor_arena *a, size_t n) {
 	return take(a, n);
 }
@@ -136,6 +139,10 @@ static struct block *new_block(struct cor_arena *a, size_t size, bool single) {
 	b->start = b->lo = b->bytes;
 	b->hi = b->end = b->bytes + size;
 	return b;
+}
+
+static void first_block(struct cor_arena *a, size_t size) {
+	a->top = new_block(a, size, false);
 }
 
 /* A block with room for n. Large allocations get one of their own, behind the top, so that the
@@ -217,6 +224,12 @@ static void drop_blocks(struct cor_arena *a, bool keep_one) {
 }
 
 #endif
+
+struct cor_arena *cor_arena_new_sized(size_t size) {
+	struct cor_arena *a = cor_arena_new(0);
+	first_block(a, size);
+	return a;
+}
 
 void cor_arena_reset(struct cor_arena *a) {
 	run_hooks(a);

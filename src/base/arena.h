@@ -16,6 +16,8 @@ struct cor_arena;
 
 /* limit in bytes of all allocations between two resets; 0 = 64 MiB. */
 struct cor_arena *cor_arena_new(size_t limit);
+/* One that takes size bytes from the heap at once, for what is known and lives long. */
+struct cor_arena *cor_arena_new_sized(size_t size);
 void cor_arena_free(struct cor_arena *a);           /* runs dispose hooks; NULL is fine */
 void cor_arena_reset(struct cor_arena *a);          /* runs dispose hooks, keeps one block */
 bool cor_arena_failed(const struct cor_arena *a);

@@ -78,6 +78,9 @@ int cor_proto_encode_envelope(const struct cor_type *t, const void *obj, struct 
 int cor_obj_copy(const struct cor_type *t, const void *src, void *dst, struct cor_arena *a);
 /* A copy of its own; NULL when the arena is exhausted. */
 void *cor_obj_dup(const struct cor_type *t, const void *src, struct cor_arena *a);
+/* A copy that is kept: alone in an arena of its own that is as large as it, which has to be freed. scratch is
+ * reset afterwards; src may be in it. NULL: out of memory. */
+void *cor_obj_keep(const struct cor_type *t, const void *src, struct cor_arena *scratch, struct cor_arena **ret);
 /* Semantic equality: absent equals an empty list or map, quantities compare by value. */
 bool cor_obj_equal(const struct cor_type *t, const void *a, const void *b);
 /* Fills absent fields with the defaults the schema declares, at all depths. */

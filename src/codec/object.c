@@ -100,6 +100,19 @@ void *cor_obj_dup(const struct cor_type *t, const void *src, struct cor_arena *a
 	return dst && cor_obj_copy(t, src, dst, a) == 0 ? dst : NULL;
 }
 
+void *cor_obj_keep(const struct cor_type *t, const void *src, struct cor_arena *scratch, struct cor_arena **ret) {
+	/* How much it takes is known once it was done. */
+	size_t before = cor_arena_used(scratch);
+	const void *draft = cor_obj_dup(t, src, scratch);
+	struct cor_arena *a = cor_arena_new_sized(cor_arena_used(scratch) - before);
+	void *kept = draft ? cor_obj_dup(t, draft, a) : NULL;
+	cor_arena_reset(scratch);
+	if (kept)
+		*ret = cor_take(a);
+	cor_arena_free(a);
+	return kept;
+}
+
 static bool equal_quantity(struct cor_str a, struct cor_str b) {
 	return cor_str_eq(a, b) ||
 		cor_quantity_cmp(cor_quantity_of(a), cor_quantity_of(b)) == 0;

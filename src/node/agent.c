@@ -160,7 +160,7 @@ static void tell_kubelet(void *arg, const char *id) {
 static void volume_changed(void *arg, const char *pv) {
 	struct cor_agent *a = arg;
 	if (a->pods)
-		cor_pods_wake_all(a->pods);
+		cor_pods_wake_volume(a->pods, pv);
 }
 
 /* ---- start ---- */

@@ -9,7 +9,7 @@
 struct cor_objcache {
 	struct cor_api *api;
 	struct cor_map refs;            /* "plural/ns/name" -> cor_objref */
-	void (*changed)(void *arg, struct cor_str ns);
+	void (*changed)(void *arg, const struct cor_objref *r);
 	void *arg;
 };
 
@@ -32,7 +32,7 @@ static void forget_json(struct cor_objref *r) {
 
 static void tell(struct cor_objref *r) {
 	r->known = true;
-	r->cache->changed(r->cache->arg, cor_str_c(r->ns));
+	r->cache->changed(r->cache->arg, r);
 }
 
 static void on_set(void *arg, struct cor_str key, struct cor_str json) {
@@ -55,8 +55,8 @@ static void on_synced(void *arg) {
 		tell(r);
 }
 
-struct cor_objcache *cor_objcache_new(struct cor_api *api, void (*changed)(void *arg, struct cor_str ns),
-	void *arg) {
+struct cor_objcache *cor_objcache_new(struct cor_api *api,
+	void (*changed)(void *arg, const struct cor_objref *r), void *arg) {
 	struct cor_objcache *c = cor_new(struct cor_objcache);
 	*c = (struct cor_objcache){ .api = api, .changed = changed, .arg = arg };
 	return c;

@@ -12,7 +12,7 @@ struct cor_objref;      /* one object; shared by its holders */
 /* changed is called for each object that came, changed or went, and when it is first known that
  * there is none. */
 struct cor_objcache *cor_objcache_new(struct cor_api *api,
-	void (*changed)(void *arg, struct cor_str ns), void *arg);
+	void (*changed)(void *arg, const struct cor_objref *r), void *arg);
 void cor_objcache_free(struct cor_objcache *c);
 
 /* plural: "configmaps", "secrets", "persistentvolumeclaims". */

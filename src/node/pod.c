@@ -107,12 +107,9 @@ void pod_event(struct pod *p, const struct ctr *c, bool warning, const char *rea
 
 /* ---- a pod's containers ---- */
 
-enum { EPHEMERAL_MAX = 16 };
-
-static void ctr_init(struct pod *p, struct ctr *c, struct cor_ctr_facts *f, const core_v1_Container *spec,
-	enum cor_ctr_kind kind) {
+static void ctr_init(struct pod *p, struct ctr *c, const core_v1_Container *spec, enum cor_ctr_kind kind) {
+	struct cor_ctr_facts *f = c->f;
 	c->pod = p;
-	c->f = f;
 	c->name = cor_str_dup_c(spec->name);
 	f->kind = kind;
 	f->spec = spec;
@@ -168,8 +165,8 @@ static void recall_all(struct pod *p) {
 	};
 	for (size_t i = 0; i < p->n; i++)
 		for (size_t k = 0; k < lists[p->facts[i].kind].n; k++)
-			if (cor_str_eq_c(lists[p->facts[i].kind].p[k].name, p->ctrs[i].name))
-				recall(&p->ctrs[i], &lists[p->facts[i].kind].p[k]);
+			if (cor_str_eq_c(lists[p->facts[i].kind].p[k].name, p->ctrs[i]->name))
+				recall(p->ctrs[i], &lists[p->facts[i].kind].p[k]);
 }
 
 static void adopt(struct ctr *c, struct cor_container *run) {
@@ -201,10 +198,10 @@ static void adopt_all(struct pod *p) {
 	while ((run = p->all->c.rt->ops->next(p->all->c.rt, &it)))
 		if (strcmp(run->pod_uid, p->uid) == 0)
 			for (size_t i = 0; i < p->n; i++)
-				if (strcmp(p->ctrs[i].name, run->name) == 0)
-					adopt(&p->ctrs[i], run);
+				if (strcmp(p->ctrs[i]->name, run->name) == 0)
+					adopt(p->ctrs[i], run);
 	for (size_t i = 0; i < p->n; i++) {
-		struct ctr *c = &p->ctrs[i];
+		struct ctr *c = p->ctrs[i];
 		if (!c->run)
 			continue;
 		p->admitted = true;
@@ -215,30 +212,37 @@ static void adopt_all(struct pod *p) {
 	}
 }
 
+/* Room for n containers. The only list that grows is that of ephemeral containers, at its end. */
+static void make_room(struct pod *p, size_t n) {
+	if (n <= p->n)
+		return;
+	p->ctrs = cor_realloc(p->ctrs, n * sizeof(struct ctr *));
+	p->facts = cor_realloc(p->facts, n * sizeof(*p->facts));
+	for (size_t i = 0; i < n; i++) {
+		if (i >= p->n) {
+			p->ctrs[i] = cor_new(struct ctr);
+			p->facts[i] = (struct cor_ctr_facts){ 0 };
+		}
+		p->ctrs[i]->f = &p->facts[i];
+	}
+	p->n = n;
+}
+
 static void set_containers(struct pod *p) {
 	const core_v1_PodSpec *s = &p->object->spec;
 	size_t n = s->initContainers.n + s->containers.n + s->ephemeralContainers.n, at = 0;
 	size_t old_n = p->n;
-	/* The only list that grows is that of ephemeral containers, at its end. */
-	/* Jobs and timers point at the containers: room for later ones is made at once. */
-	if (old_n == 0) {
-		p->ctrs = cor_calloc(n + EPHEMERAL_MAX, sizeof(*p->ctrs));
-		p->facts = cor_calloc(n + EPHEMERAL_MAX, sizeof(*p->facts));
-		p->max_ctrs = n + EPHEMERAL_MAX;
-	}
-	if (n > p->max_ctrs)
-		n = p->max_ctrs;
-	p->n = n > old_n ? n : old_n;
+	make_room(p, n);
 	for (size_t k = 0; k < 3; k++) {
 		size_t count = k == 0 ? s->initContainers.n : k == 1 ? s->containers.n : s->ephemeralContainers.n;
 		for (size_t i = 0; i < count && at < n; i++, at++) {
 			const core_v1_Container *spec = k == 0 ? &s->initContainers.p[i] : k == 1 ? &s->containers.p[i] :
 				as_container(&s->ephemeralContainers.p[i]);
 			if (at >= old_n)
-				ctr_init(p, &p->ctrs[at], &p->facts[at], spec, (enum cor_ctr_kind)k);
-			p->ctrs[at].index = at;
+				ctr_init(p, p->ctrs[at], spec, (enum cor_ctr_kind)k);
+			p->ctrs[at]->index = at;
 			p->facts[at].spec = spec;
-			ctr_spec_changed(&p->ctrs[at]);
+			ctr_spec_changed(p->ctrs[at]);
 		}
 	}
 }
@@ -247,7 +251,7 @@ static void set_containers(struct pod *p) {
 
 static void free_containers(struct pod *p) {
 	for (size_t i = 0; i < p->n; i++) {
-		struct ctr *c = &p->ctrs[i];
+		struct ctr *c = p->ctrs[i];
 		for (size_t k = 0; k < COR_PROBE_KIND_MAX; k++)
 			cor_prober_free(c->probers[k]);
 		cor_hook_cancel(c->hook);
@@ -258,15 +262,14 @@ static void free_containers(struct pod *p) {
 		free(c->f->image_id);
 		free(c->f->waiting);
 		free(c->f->waiting_message);
-		cor_image_unref(c->image);
-		cor_arena_free(c->arena);
+		ctr_start_free(c->start);
 		if (c->run)
 			c->run->user = NULL;
 		free(c->pull_error);
 		free(c->wanted_image);
 		free(c->termination);
-		free(c->dir);
 		free(c->name);
+		free(c);
 	}
 	free(p->ctrs);
 	free(p->facts);
@@ -292,8 +295,7 @@ void pod_free(struct pod *p) {
 	cor_arena_free(p->status_arena);
 	cor_arena_free(p->arena);
 	cor_arena_free(p->vol_arena);
-	char *texts[] = { p->uid, p->ns, p->name, p->key, p->dir, p->json, p->reason, p->message, p->written,
-		p->writing };
+	char *texts[] = { p->uid, p->ns, p->name, p->key, p->dir, p->reason, p->message };
 	for (size_t i = 0; i < cor_countof(texts); i++)
 		free(texts[i]);
 	free(p);
@@ -319,7 +321,7 @@ static void object_gone(struct pod *p) {
 static void retry_config(struct pod *p) {
 	for (size_t i = 0; i < p->n; i++)
 		if (p->facts[i].waiting && strcmp(p->facts[i].waiting, "CreateContainerConfigError") == 0)
-			p->ctrs[i].retry_at = 0;
+			p->ctrs[i]->retry_at = 0;
 }
 
 static uint64_t hash_texts(const struct cor_strmap *m) {
@@ -333,17 +335,28 @@ static void free_arena(void *a) {
 	cor_arena_free(a);
 }
 
-void cor_pods_set(struct cor_pods *ps, struct cor_str key, struct cor_str json) {
-	_cleanup_(cor_arena_freep) struct cor_arena *a = cor_arena_new(0);
-	_cleanup_free_ char *text = cor_str_dup_c(json);
-	struct cor_decode d = { .arena = a };
-	struct cor_err err;
+/* What is kept of an object: who manages which field is as long as the rest, and nothing to us. */
+static const core_v1_Pod *decode(struct cor_pods *ps, struct cor_str key, struct cor_str json, struct cor_arena **ret) {
+	struct cor_decode d = { .arena = ps->scratch };
+	struct cor_err err = { 0 };
 	void *obj;
-	if (cor_json_decode_new(&cor_type_core_v1_Pod, (struct cor_str){ text, json.n }, &obj, &d, &err) < 0) {
-		cor_warn("pod %.*s: %s", COR_STR_ARG(key), err.message);
-		return;
+	const core_v1_Pod *kept = NULL;
+	if (cor_json_decode_new(&cor_type_core_v1_Pod, cor_arena_str(ps->scratch, json), &obj, &d, &err) >= 0) {
+		core_v1_Pod *o = obj;
+		o->metadata.managedFields.n = 0;
+		kept = cor_obj_keep(&cor_type_core_v1_Pod, o, ps->scratch, ret);
 	}
-	const core_v1_Pod *o = obj;
+	cor_arena_reset(ps->scratch);
+	if (!kept)
+		cor_warn("pod %.*s: %s", COR_STR_ARG(key), err.code ? err.message : "out of memory");
+	return kept;
+}
+
+void cor_pods_set(struct cor_pods *ps, struct cor_str key, struct cor_str json) {
+	struct cor_arena *a;
+	const core_v1_Pod *o = decode(ps, key, json, &a);
+	if (!o)
+		return;
 	struct pod *p = cor_map_get(&ps->by_key, key);
 	if (p && !cor_str_eq_c(o->metadata.uid, p->uid)) {
 		object_gone(p);
@@ -356,10 +369,8 @@ void cor_pods_set(struct cor_pods *ps, struct cor_str key, struct cor_str json) 
 	if (!fresh && p->status == &p->object->status)
 		p->status = NULL;
 	struct cor_arena *old_arena = p->arena;
-	char *old_json = p->json;
 	uint64_t annotations = p->object ? hash_texts(&p->object->metadata.annotations) : 0;
-	p->arena = cor_take(a);
-	p->json = cor_take(text);
+	p->arena = a;
 	p->object = o;
 	if (!p->status && o->status.startTime)
 		p->status = (core_v1_PodStatus *)(uintptr_t)&o->status;
@@ -374,13 +385,10 @@ void cor_pods_set(struct cor_pods *ps, struct cor_str key, struct cor_str json) 
 			retry_config(p);
 	}
 	/* A worker may be reading the old object. */
-	if (p->net == STAGE_BUSY && old_arena) {
+	if (p->net == STAGE_BUSY && old_arena)
 		cor_arena_on_dispose(p->arena, free_arena, old_arena);
-		cor_arena_on_dispose(p->arena, free, old_json);
-	} else {
+	else
 		cor_arena_free(old_arena);
-		free(old_json);
-	}
 	pod_wake(p);
 }
 
@@ -390,33 +398,37 @@ void cor_pods_delete(struct cor_pods *ps, struct cor_str key) {
 		object_gone(p);
 }
 
-static void each(struct cor_pods *ps, const char *ns, bool volumes) {
-	size_t it = 0;
-	struct cor_str uid;
-	void *v;
-	while (cor_map_next(&ps->by_uid, &it, &uid, &v)) {
-		struct pod *p = v;
-		if (ns && strcmp(p->ns, ns) != 0)
-			continue;
-		if (volumes) {
-			pod_volumes_changed(p);
-			retry_config(p);
-		}
-		pod_wake(p);
-	}
+static void look_again(struct pod *p) {
+	pod_volumes_changed(p);
+	retry_config(p);
+	pod_wake(p);
 }
 
 void cor_pods_wake_all(struct cor_pods *ps) {
-	each(ps, NULL, true);
+	size_t it = 0;
+	struct cor_str uid;
+	void *v;
+	while (cor_map_next(&ps->by_uid, &it, &uid, &v))
+		look_again(v);
 }
 
-void cor_pods_wake_ns(struct cor_pods *ps, struct cor_str ns) {
-	_cleanup_free_ char *name = cor_str_dup_c(ns);
-	each(ps, name, true);
+void cor_pods_wake_volume(struct cor_pods *ps, const char *pv) {
+	size_t it = 0;
+	struct cor_str uid;
+	void *v;
+	while (cor_map_next(&ps->by_uid, &it, &uid, &v))
+		if (pod_waits_for_pv(v, pv))
+			look_again(v);
 }
 
-static void on_object(void *arg, struct cor_str ns) {
-	cor_pods_wake_ns(arg, ns);
+static void on_object(void *arg, const struct cor_objref *r) {
+	struct cor_pods *ps = arg;
+	size_t it = 0;
+	struct cor_str uid;
+	void *v;
+	while (cor_map_next(&ps->by_uid, &it, &uid, &v))
+		if (pod_refs_has(v, r))
+			look_again(v);
 }
 
 void cor_pods_exited(struct cor_pods *ps, struct cor_container *run) {
@@ -432,12 +444,17 @@ void cor_pods_exited(struct cor_pods *ps, struct cor_container *run) {
 void cor_pods_synced(struct cor_pods *ps) {
 	pods_sweep(ps);
 	ps->synced = true;
-	each(ps, NULL, false);
+	size_t it = 0;
+	struct cor_str uid;
+	void *v;
+	while (cor_map_next(&ps->by_uid, &it, &uid, &v))
+		pod_wake(v);
 }
 
 struct cor_pods *cor_pods_new(const struct cor_pods_config *c) {
 	struct cor_pods *ps = cor_new(struct cor_pods);
 	*ps = (struct cor_pods){ .c = *c, .tick = { .fire = drain } };
+	ps->scratch = cor_arena_new(0);
 	ps->objects = cor_objcache_new(c->api, on_object, ps);
 	struct cor_err err;
 	ps->probe_tls = cor_tls_new(&(struct cor_tls_config){ .server = false, .no_http2 = true }, &err);
@@ -457,6 +474,7 @@ void cor_pods_free(struct cor_pods *ps) {
 	cor_map_fini(&ps->by_key);
 	cor_objcache_free(ps->objects);
 	cor_tls_unref(ps->probe_tls);
+	cor_arena_free(ps->scratch);
 	free(ps->queue);
 	free(ps);
 }
@@ -479,7 +497,7 @@ static int find(void *arg, struct cor_str ns, struct cor_str pod, struct cor_str
 		return 0;
 	static _Thread_local char paths[2][POD_PATH_MAX];
 	for (size_t i = 0; i < p->n; i++) {
-		struct ctr *c = &p->ctrs[i];
+		struct ctr *c = p->ctrs[i];
 		if (!cor_str_eq_c(container, c->name))
 			continue;
 		ret->current = c->run;
@@ -503,8 +521,10 @@ static void list(void *arg, struct cor_buf *out) {
 	size_t it = 0, n = 0;
 	struct cor_str uid;
 	void *v;
-	while (cor_map_next(&ps->by_uid, &it, &uid, &v))
-		cor_buf_printf(out, "%s%s", n++ > 0 ? "," : "", ((struct pod *)v)->json);
+	while (cor_map_next(&ps->by_uid, &it, &uid, &v)) {
+		cor_buf_c(out, n++ > 0 ? "," : "");
+		(void)cor_json_encode(&cor_type_core_v1_Pod, ((struct pod *)v)->object, out);
+	}
 }
 
 struct cor_pod_lookup cor_pods_lookup(struct cor_pods *ps) {

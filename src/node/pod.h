@@ -48,9 +48,10 @@ void cor_pods_set(struct cor_pods *p, struct cor_str key, struct cor_str json);
 void cor_pods_delete(struct cor_pods *p, struct cor_str key);
 /* All pods were fed once: what runs without one is stopped. */
 void cor_pods_synced(struct cor_pods *p);
-/* Services were listed, a volume or an object changed: pods that wait look again. */
+/* Services were listed: pods that wait look again. */
 void cor_pods_wake_all(struct cor_pods *p);
-void cor_pods_wake_ns(struct cor_pods *p, struct cor_str ns);
+/* A persistent volume came or changed: those that have it or may be waiting for it. */
+void cor_pods_wake_volume(struct cor_pods *p, const char *pv);
 /* From the runtime. */
 void cor_pods_exited(struct cor_pods *p, struct cor_container *c);
 /* Rotates logs that have grown; called now and then. */

@@ -26,14 +26,18 @@ void ctr_wait(struct ctr *c, const char *reason, const char *message) {
 /* Back to rest; what the start under way had is given back. */
 static void rest(struct ctr *c) {
 	c->step = CTR_IDLE;
-	cor_image_unref(cor_take(c->image));
-	cor_arena_free(cor_take(c->arena));
-	c->mounts = NULL;
-	c->binds = NULL;
-	c->n_mounts = c->n_binds = 0;
-	c->env = (struct cor_env){ 0 };
-	c->abandon = false;
+	ctr_start_free(cor_take(c->start));
 	pod_wake(c->pod);
+}
+
+void ctr_start_free(struct ctr_start *s) {
+	if (!s)
+		return;
+	cor_image_unref(s->image);
+	cor_arena_free(s->arena);
+	free(s->user_text);
+	free(s->dir);
+	free(s);
 }
 
 /* ---- a root file system that is not needed any more ---- */
@@ -73,7 +77,7 @@ static void fail(struct ctr *c, const char *reason, const char *message) {
 	ctr_wait(c, reason, message);
 	pod_event(c->pod, c, true, "Failed", "Error: %s", message);
 	if (c->step >= CTR_PREPARING)
-		ctr_release_rootfs(c->pod, c->id);
+		ctr_release_rootfs(c->pod, c->start->id);
 	c->retry_at = pod_now(c->pod) + 10 * COR_SECOND;
 	rest(c);
 }
@@ -95,19 +99,19 @@ static void pull_failed(struct ctr *c, const char *image, const char *error) {
 }
 
 static void on_pulled(struct cor_image_pull *pull) {
-	struct ctr *c = cor_container_of(pull, struct ctr, pull);
+	struct ctr *c = cor_container_of(pull, struct ctr_start, pull)->c;
 	_cleanup_free_ char *image = cor_str_dup_c(c->f->spec->image);
 	cor_assert(c->step == CTR_PULLING);
 	if (pull->result < 0) {
 		pull_failed(c, image, pull->err.message);
 		return;
 	}
-	c->image = cor_take(pull->image);
+	c->start->image = cor_take(pull->image);
 	char took[COR_TIME_TEXT_MAX], all[COR_TIME_TEXT_MAX];
 	(void)cor_duration_format(pull->duration / 1000 * 1000, took);
 	(void)cor_duration_format(pull->waited / 1000 * 1000, all);
 	pod_event(c->pod, c, false, "Pulled", "Successfully pulled image \"%s\" in %s (%s including waiting). Image size: "
-		"%llu bytes.", image, took, all, (unsigned long long)c->image->size);
+		"%llu bytes.", image, took, all, (unsigned long long)c->start->image->size);
 	prepare(c);
 }
 
@@ -139,11 +143,11 @@ static struct cor_image_keyring *keyring(struct ctr *c) {
 /* The image is here, may be used and need not be pulled. */
 static bool image_here(struct ctr *c, const struct cor_image_keyring *k, bool always) {
 	struct cor_err err;
-	if (always || cor_image_find(c->pod->all->c.images, c->f->spec->image, &c->image, &err) < 0)
+	if (always || cor_image_find(c->pod->all->c.images, c->f->spec->image, &c->start->image, &err) < 0)
 		return false;
-	if (cor_image_usable_with(c->image, k))
+	if (cor_image_usable_with(c->start->image, k))
 		return true;
-	cor_image_unref(cor_take(c->image));
+	cor_image_unref(cor_take(c->start->image));
 	return false;
 }
 
@@ -162,13 +166,15 @@ void ctr_begin(struct ctr *c) {
 	}
 	c->retry_at = 0;
 	c->step = CTR_PULLING;
-	c->attempt = c->f->inst.phase == COR_INST_NONE ? c->f->restarts : c->f->restarts + 1;
+	c->start = cor_new(struct ctr_start);
+	c->start->c = c;
+	c->start->attempt = c->f->inst.phase == COR_INST_NONE ? c->f->restarts : c->f->restarts + 1;
 	_cleanup_(cor_image_keyring_freep) struct cor_image_keyring *k = keyring(c);
 	struct cor_str policy = c->f->spec->imagePullPolicy;
 	bool always = policy.n > 0 ? cor_str_eq(policy, COR_STR("Always")) : cor_image_ref_is_latest(ref);
 	/* An imported image has no registry to ask: it is what Always would bring. */
-	bool preloaded = always && cor_image_find(c->pod->all->c.images, ref, &c->image, &err) >= 0 && c->image->preloaded;
-	cor_image_unref(cor_take(c->image));
+	bool preloaded = always && cor_image_find(c->pod->all->c.images, ref, &c->start->image, &err) >= 0 && c->start->image->preloaded;
+	cor_image_unref(cor_take(c->start->image));
 	if (image_here(c, k, always && !preloaded)) {
 		pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine and can be accessed by "
 			"the pod", image);
@@ -195,39 +201,39 @@ void ctr_begin(struct ctr *c) {
 		return;
 	}
 	pod_event(c->pod, c, false, "Pulling", "Pulling image \"%s\"", image);
-	c->pull = (struct cor_image_pull){ .done = on_pulled };
-	cor_image_pull_start(c->pod->all->c.puller, &c->pull, ref, k);
+	c->start->pull = (struct cor_image_pull){ .done = on_pulled };
+	cor_image_pull_start(c->pod->all->c.puller, &c->start->pull, ref, k);
 }
 
 /* ---- root file system ---- */
 
 static void on_prepare(struct cor_job *job) {
-	struct ctr *c = cor_container_of(job, struct ctr, job);
-	c->result = cor_mkdir_all(c->dir, 0711, &c->err);
-	if (c->result >= 0)
-		c->result = cor_image_rootfs_mount(c->pod->all->c.images, c->image, c->id, c->dir, false, &c->err);
-	if (c->result < 0)
+	struct ctr_start *s = cor_container_of(job, struct ctr_start, job);
+	s->result = cor_mkdir_all(s->dir, 0711, &s->err);
+	if (s->result >= 0)
+		s->result = cor_image_rootfs_mount(s->c->pod->all->c.images, s->image, s->id, s->dir, false, &s->err);
+	if (s->result < 0)
 		return;
-	_cleanup_free_ char *root = cor_asprintf("%s/rootfs", c->dir);
-	c->result = cor_image_user_resolve(root, cor_str_c(c->f->image), &c->user, &c->err);
+	_cleanup_free_ char *root = cor_asprintf("%s/rootfs", s->dir);
+	s->result = cor_image_user_resolve(root, cor_str_c(s->user_text), &s->user, &s->err);
 }
 
 static void on_prepared(struct cor_job *job) {
-	struct ctr *c = cor_container_of(job, struct ctr, job);
+	struct ctr *c = cor_container_of(job, struct ctr_start, job)->c;
 	c->pod->all->busy--;
-	if (c->abandon) {
-		ctr_release_rootfs(c->pod, c->id);
+	if (c->start->abandon) {
+		ctr_release_rootfs(c->pod, c->start->id);
 		rest(c);
 		return;
 	}
-	if (c->result < 0) {
-		fail(c, "CreateContainerError", c->err.message);
+	if (c->start->result < 0) {
+		fail(c, "CreateContainerError", c->start->err.message);
 		return;
 	}
-	replace_text(&c->f->image, NULL);
-	c->f->image = c->image->names.n > 0 ? cor_str_dup_c(c->image->names.p[0]) : cor_str_dup_c(c->f->spec->image);
+	free(c->f->image);
+	c->f->image = c->start->image->names.n > 0 ? cor_str_dup_c(c->start->image->names.p[0]) : cor_str_dup_c(c->f->spec->image);
 	free(c->f->image_id);
-	c->f->image_id = cor_str_dup_c(cor_image_status_id(c->image));
+	c->f->image_id = cor_str_dup_c(cor_image_status_id(c->start->image));
 	c->step = CTR_WAITING;
 	pod_wake(c->pod);
 }
@@ -235,19 +241,16 @@ static void on_prepared(struct cor_job *job) {
 static void prepare(struct ctr *c) {
 	struct cor_pods *ps = c->pod->all;
 	c->step = CTR_PREPARING;
-	cor_container_id_new(ps->c.world, c->id);
-	free(c->dir);
-	c->dir = cor_asprintf("%s/rootfs/%s", ps->c.data_dir, c->id);
-	c->arena = cor_arena_new(16 << 20);
-	/* The user as text travels in the image's place until it is resolved: the spec may be exchanged
-	 * while the worker runs. */
+	cor_container_id_new(ps->c.world, c->start->id);
+	c->start->dir = cor_asprintf("%s/rootfs/%s", ps->c.data_dir, c->start->id);
+	c->start->arena = cor_arena_new(16 << 20);
+	/* A text of its own: the spec may be exchanged while the worker runs. */
 	const core_v1_SecurityContext *s = c->f->spec->securityContext;
 	const core_v1_PodSecurityContext *p = c->pod->object->spec.securityContext;
 	const int64_t *uid = s && s->runAsUser ? s->runAsUser : p ? p->runAsUser : NULL;
-	free(c->f->image);
-	c->f->image = uid ? cor_asprintf("%lld", (long long)*uid) : cor_str_dup_c(c->image->user);
+	c->start->user_text = uid ? cor_asprintf("%lld", (long long)*uid) : cor_str_dup_c(c->start->image->user);
 	ps->busy++;
-	pod_submit(c->pod, &c->job, on_prepare, on_prepared);
+	pod_submit(c->pod, &c->start->job, on_prepare, on_prepared);
 }
 
 /* ---- configuration ---- */
@@ -255,18 +258,18 @@ static void prepare(struct ctr *c) {
 static void start(struct ctr *c);
 
 static void on_bind(struct cor_job *job) {
-	struct ctr *c = cor_container_of(job, struct ctr, job);
-	c->result = ctr_bind_all(c, &c->err);
+	struct ctr_start *s = cor_container_of(job, struct ctr_start, job);
+	s->result = ctr_bind_all(s->c, &s->err);
 }
 
 static void on_bound(struct cor_job *job) {
-	struct ctr *c = cor_container_of(job, struct ctr, job);
+	struct ctr *c = cor_container_of(job, struct ctr_start, job)->c;
 	c->pod->all->busy--;
-	if (c->abandon) {
-		ctr_release_rootfs(c->pod, c->id);
+	if (c->start->abandon) {
+		ctr_release_rootfs(c->pod, c->start->id);
 		rest(c);
-	} else if (c->result < 0) {
-		fail(c, "CreateContainerConfigError", c->err.message);
+	} else if (c->start->result < 0) {
+		fail(c, "CreateContainerConfigError", c->start->err.message);
 	} else {
 		start(c);
 	}
@@ -276,23 +279,23 @@ void ctr_continue(struct ctr *c) {
 	cor_assert(c->step == CTR_WAITING);
 	struct pod *p = c->pod;
 	struct cor_pod_facts_env f = pod_env_facts(p);
-	p->lookup = c->arena;
-	int r = cor_env_build(c->arena, &f, c->f->spec, &c->env, &c->err);
+	p->lookup = c->start->arena;
+	int r = cor_env_build(c->start->arena, &f, c->f->spec, &c->start->env, &c->start->err);
 	/* Values point into the object, which may be exchanged before the container starts. */
-	for (size_t i = 0; r >= 0 && i < c->env.n; i++)
-		c->env.p[i] = (struct cor_kv){ cor_arena_str(c->arena, c->env.p[i].key),
-			cor_arena_str(c->arena, c->env.p[i].value) };
+	for (size_t i = 0; r >= 0 && i < c->start->env.n; i++)
+		c->start->env.p[i] = (struct cor_kv){ cor_arena_str(c->start->arena, c->start->env.p[i].key),
+			cor_arena_str(c->start->arena, c->start->env.p[i].value) };
 	if (r >= 0)
-		r = pod_write_hosts(p, &c->err);
+		r = pod_write_hosts(p, &c->start->err);
 	if (r >= 0)
-		r = ctr_config_mounts(c, &c->err);
+		r = ctr_config_mounts(c, &c->start->err);
 	if (r < 0) {
-		fail(c, "CreateContainerConfigError", c->err.message);
+		fail(c, "CreateContainerConfigError", c->start->err.message);
 		return;
 	}
 	c->step = CTR_BINDING;
 	p->all->busy++;
-	pod_submit(p, &c->job, on_bind, on_bound);
+	pod_submit(p, &c->start->job, on_bind, on_bound);
 }
 
 /* ---- the runtime ---- */
@@ -316,7 +319,7 @@ static void next_instance(struct ctr *c, struct cor_container *run) {
 	}
 	c->run = run;
 	run->user = c;
-	f->restarts = c->attempt;
+	f->restarts = c->start->attempt;
 	f->inst = (struct cor_inst){ .phase = COR_INST_RUNNING, .started_at = run->started_at };
 	(void)snprintf(f->inst.id, sizeof(f->inst.id), "%s", run->id);
 	ctr_wait(c, NULL, NULL);
@@ -377,14 +380,14 @@ static void on_started(void *arg, struct cor_container *run, const struct cor_er
 
 static void start(struct ctr *c) {
 	struct cor_runtime *rt = c->pod->all->c.rt;
-	struct cor_container_spec *spec = ctr_spec(c, &c->err);
+	struct cor_container_spec *spec = ctr_spec(c, &c->start->err);
 	if (!spec) {
-		fail(c, "CreateContainerConfigError", c->err.message);
+		fail(c, "CreateContainerConfigError", c->start->err.message);
 		return;
 	}
 	c->step = CTR_STARTING;
-	if (rt->ops->start(rt, spec, on_started, c, &c->err) < 0) {
-		fail(c, "CreateContainerError", c->err.message);
+	if (rt->ops->start(rt, spec, on_started, c, &c->start->err) < 0) {
+		fail(c, "CreateContainerError", c->start->err.message);
 		return;
 	}
 	c->pod->all->busy++;
@@ -393,16 +396,16 @@ static void start(struct ctr *c) {
 void ctr_abandon(struct ctr *c) {
 	switch (c->step) {
 	case CTR_PULLING:
-		cor_image_pull_cancel(&c->pull);
+		cor_image_pull_cancel(&c->start->pull);
 		rest(c);
 		break;
 	case CTR_WAITING:
-		ctr_release_rootfs(c->pod, c->id);
+		ctr_release_rootfs(c->pod, c->start->id);
 		rest(c);
 		break;
 	case CTR_PREPARING:
 	case CTR_BINDING:
-		c->abandon = true;
+		c->start->abandon = true;
 		break;
 	default:
 		break;  /* it is stopped when it has started */

@@ -14,10 +14,10 @@ struct bind_item {
 };
 
 static struct cor_mount *add(struct ctr *c, char *source, char *destination) {
-	struct { struct cor_mount *p; size_t n; } list = { c->mounts, c->n_mounts };
-	struct cor_mount *m = cor_arena_push(c->arena, &list);
-	c->mounts = list.p;
-	c->n_mounts = list.n;
+	struct { struct cor_mount *p; size_t n; } list = { c->start->mounts, c->start->n_mounts };
+	struct cor_mount *m = cor_arena_push(c->start->arena, &list);
+	c->start->mounts = list.p;
+	c->start->n_mounts = list.n;
 	if (m)
 		*m = (struct cor_mount){ .source = source, .destination = destination };
 	return m;
@@ -41,28 +41,28 @@ static int volume_mount(struct ctr *c, const core_v1_VolumeMount *vm, size_t ind
 			COR_STR_ARG(vm->name), c->name);
 	struct cor_str sub = vm->subPath, missing;
 	if (vm->subPathExpr.n > 0) {
-		sub = cor_env_expand(c->arena, vm->subPathExpr, &c->env, &missing);
+		sub = cor_env_expand(c->start->arena, vm->subPathExpr, &c->start->env, &missing);
 		if (missing.p)
 			return cor_fail(err, COR_E_INVALID, "missing value for %.*s", COR_STR_ARG(missing));
 	}
 	int r = check_sub(sub, err);
 	if (r < 0)
 		return r;
-	char *source = cor_arena_cstr(c->arena, cor_str_c(v->plan.path));
+	char *source = cor_arena_cstr(c->start->arena, cor_str_c(v->plan.path));
 	if (sub.n > 0) {
-		struct { struct bind_item *p; size_t n; } list = { c->binds, c->n_binds };
-		struct bind_item *b = cor_arena_push(c->arena, &list);
-		c->binds = list.p;
-		c->n_binds = list.n;
+		struct { struct bind_item *p; size_t n; } list = { c->start->binds, c->start->n_binds };
+		struct bind_item *b = cor_arena_push(c->start->arena, &list);
+		c->start->binds = list.p;
+		c->start->n_binds = list.n;
 		if (!b)
 			return cor_fail(err, COR_E_LIMIT, "too many mounts");
-		*b = (struct bind_item){ source, cor_arena_cstr(c->arena, sub), cor_arena_cstr(c->arena,
-			cor_arena_printf(c->arena, "%s/volume-subpaths/%s/%s/%s/%zu", c->pod->dir, v->name, c->name, c->id, index)),
+		*b = (struct bind_item){ source, cor_arena_cstr(c->start->arena, sub), cor_arena_cstr(c->start->arena,
+			cor_arena_printf(c->start->arena, "%s/volume-subpaths/%s/%s/%s/%zu", c->pod->dir, v->name, c->name, c->start->id, index)),
 			!v->plan.read_only && !vm->readOnly && v->plan.kind != COR_VOLUME_FILES };
 		source = b->target;
 	}
-	struct cor_mount *m = add(c, source, cor_arena_cstr(c->arena, vm->mountPath.n > 0 && vm->mountPath.p[0] == '/' ?
-		vm->mountPath : cor_arena_printf(c->arena, "/%.*s", COR_STR_ARG(vm->mountPath))));
+	struct cor_mount *m = add(c, source, cor_arena_cstr(c->start->arena, vm->mountPath.n > 0 && vm->mountPath.p[0] == '/' ?
+		vm->mountPath : cor_arena_printf(c->start->arena, "/%.*s", COR_STR_ARG(vm->mountPath))));
 	if (!m)
 		return cor_fail(err, COR_E_LIMIT, "too many mounts");
 	m->read_only = vm->readOnly || v->plan.read_only || v->plan.kind == COR_VOLUME_FILES;
@@ -75,23 +75,23 @@ static int volume_mount(struct ctr *c, const core_v1_VolumeMount *vm, size_t ind
 }
 
 static bool mounted_at(const struct ctr *c, const char *path) {
-	for (size_t i = 0; i < c->n_mounts; i++)
-		if (strcmp(c->mounts[i].destination, path) == 0)
+	for (size_t i = 0; i < c->start->n_mounts; i++)
+		if (strcmp(c->start->mounts[i].destination, path) == 0)
 			return true;
 	return false;
 }
 
 static void pod_file(struct ctr *c, const char *file, const char *path) {
 	if (!mounted_at(c, path))
-		(void)add(c, cor_arena_cstr(c->arena, cor_arena_printf(c->arena, "%s/%s", c->pod->dir, file)),
-			cor_arena_cstr(c->arena, cor_str_c(path)));
+		(void)add(c, cor_arena_cstr(c->start->arena, cor_arena_printf(c->start->arena, "%s/%s", c->pod->dir, file)),
+			cor_arena_cstr(c->start->arena, cor_str_c(path)));
 }
 
 int ctr_config_mounts(struct ctr *c, struct cor_err *err) {
 	const core_v1_Container *spec = c->f->spec;
-	c->mounts = NULL;
-	c->binds = NULL;
-	c->n_mounts = c->n_binds = 0;
+	c->start->mounts = NULL;
+	c->start->binds = NULL;
+	c->start->n_mounts = c->start->n_binds = 0;
 	for (size_t i = 0; i < spec->volumeMounts.n; i++) {
 		int r = volume_mount(c, &spec->volumeMounts.p[i], i, err);
 		if (r < 0)
@@ -101,13 +101,13 @@ int ctr_config_mounts(struct ctr *c, struct cor_err *err) {
 	pod_file(c, "resolv.conf", "/etc/resolv.conf");
 	pod_file(c, "hostname", "/etc/hostname");
 	if (!c->pod->object->spec.hostIPC && !mounted_at(c, "/dev/shm"))
-		(void)add(c, cor_arena_cstr(c->arena, cor_arena_printf(c->arena, "%s/shm", c->pod->dir)), cor_arena_cstr(c->arena, COR_STR("/dev/shm")));
+		(void)add(c, cor_arena_cstr(c->start->arena, cor_arena_printf(c->start->arena, "%s/shm", c->pod->dir)), cor_arena_cstr(c->start->arena, COR_STR("/dev/shm")));
 	struct cor_str path = spec->terminationMessagePath.n > 0 ? spec->terminationMessagePath :
 		COR_STR("/dev/termination-log");
 	free(c->termination);
-	c->termination = cor_asprintf("%s/containers/%s/%.8s", c->pod->dir, c->name, c->id);
-	(void)add(c, cor_arena_cstr(c->arena, cor_str_c(c->termination)), cor_arena_cstr(c->arena, path));
-	if (cor_arena_failed(c->arena))
+	c->termination = cor_asprintf("%s/containers/%s/%.8s", c->pod->dir, c->name, c->start->id);
+	(void)add(c, cor_arena_cstr(c->start->arena, cor_str_c(c->termination)), cor_arena_cstr(c->start->arena, path));
+	if (cor_arena_failed(c->start->arena))
 		return cor_fail(err, COR_E_LIMIT, "too many mounts");
 	return 0;
 }
@@ -120,8 +120,8 @@ int ctr_bind_all(struct ctr *c, struct cor_err *err) {
 	_cleanup_close_ int fd = open(c->termination, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
 	if (fd < 0 || fchmod(fd, 0666) < 0)
 		return cor_fail_errno(err, errno, "create %s", c->termination);
-	for (size_t i = 0; r >= 0 && i < c->n_binds; i++) {
-		const struct bind_item *b = &c->binds[i];
+	for (size_t i = 0; r >= 0 && i < c->start->n_binds; i++) {
+		const struct bind_item *b = &c->start->binds[i];
 		r = cor_volume_subpath(b->volume, b->sub, b->may_create, b->target, err);
 		if (r < 0)
 			(void)cor_wrap(err, "failed to prepare subPath for volumeMount of container \"%s\"", c->name);

@@ -51,7 +51,7 @@ static bool known_root(const struct cor_pods *ps, const char *id) {
 	while (cor_map_next(&ps->by_uid, &it, &uid, &v)) {
 		const struct pod *p = v;
 		for (size_t i = 0; i < p->n; i++)
-			if (p->ctrs[i].step >= CTR_PREPARING && strcmp(p->ctrs[i].id, id) == 0)
+			if (p->ctrs[i]->step >= CTR_PREPARING && strcmp(p->ctrs[i]->start->id, id) == 0)
 				return true;
 	}
 	return false;

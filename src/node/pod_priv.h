@@ -36,16 +36,13 @@ enum ctr_step {
 /* A container being stopped. */
 enum ctr_stop { STOP_NONE, STOP_HOOK, STOP_HELD, STOP_SIGNALLED };
 
-struct ctr {
-	struct pod *pod;
-	size_t index;                   /* in pod->ctrs and pod->facts */
-	char *name;
-	struct cor_ctr_facts *f;
-	struct cor_container *run;      /* newest in the runtime; NULL */
-	enum ctr_step step;
-	int attempt;                    /* of the start under way */
-	struct cor_arena *arena;        /* of the start under way */
+/* What a start under way needs, and what is running does not. */
+struct ctr_start {
+	struct ctr *c;
+	int attempt;
+	struct cor_arena *arena;
 	struct cor_image *image;
+	char *user_text;                /* "user" or "user:group", to be looked up in the image */
 	struct cor_image_user user;
 	struct cor_image_pull pull;
 	char id[COR_CONTAINER_ID_MAX];
@@ -58,9 +55,19 @@ struct ctr {
 	struct cor_env env;
 	struct bind_item *binds;
 	size_t n_binds;
+	bool abandon;                   /* it is not wanted any more */
+};
+
+struct ctr {
+	struct pod *pod;
+	size_t index;                   /* in pod->ctrs and pod->facts */
+	char *name;
+	struct cor_ctr_facts *f;
+	struct cor_container *run;      /* newest in the runtime; NULL */
+	enum ctr_step step;
+	struct ctr_start *start;        /* NULL: IDLE */
 	char *wanted_image;             /* of the spec, when it was started */
 	char *termination;              /* file of the newest run */
-	bool abandon;                   /* the start is not wanted any more */
 	struct cor_backoff crash, pulls;
 	char *pull_error;
 	cor_time pull_failed_at;
@@ -103,12 +110,11 @@ struct pod {
 	struct cor_pods *all;
 	char *uid, *ns, *name, *key;
 	char *dir;                      /* <data-dir>/pods/<uid> */
-	char *json;
 	struct cor_arena *arena;        /* of object */
-	const core_v1_Pod *object;
-	struct ctr *ctrs;
+	const core_v1_Pod *object;      /* without managedFields; nothing in it points elsewhere */
+	struct ctr **ctrs;              /* jobs and timers point at them */
 	struct cor_ctr_facts *facts;
-	size_t n, max_ctrs;
+	size_t n;
 	struct cor_arena *status_arena;
 	core_v1_PodStatus *status;      /* computed last, or the API's at first; NULL */
 
@@ -156,9 +162,9 @@ struct pod {
 
 	struct cor_api_call *write;
 	bool write_again, deleting_sent;
-	char *written;                  /* the last patch that was acknowledged */
+	uint64_t written;               /* hash of the last patch that was acknowledged; 0: none */
 	bool seen;                      /* and the object has shown it */
-	char *writing;
+	uint64_t writing;
 	struct cor_timer write_retry;
 };
 
@@ -168,6 +174,7 @@ struct cor_pods {
 	struct cor_map by_uid;
 	struct cor_objcache *objects;
 	struct cor_tls *probe_tls;
+	struct cor_arena *scratch;      /* of one call from the loop */
 	struct cor_timer tick;          /* drains the queue in the loop's next turn */
 	struct pod **queue;
 	size_t n_queue, cap_queue;
@@ -198,6 +205,7 @@ void pod_sync(struct pod *p);
 void ctr_begin(struct ctr *c);                          /* from IDLE */
 void ctr_continue(struct ctr *c);                       /* from WAITING, when what it waits for is there */
 void ctr_abandon(struct ctr *c);                        /* the start is not wanted any more */
+void ctr_start_free(struct ctr_start *s);
 void ctr_wait(struct ctr *c, const char *reason, const char *message);
 void ctr_running(struct ctr *c);                        /* probes of a container that runs */
 void ctr_spec_changed(struct ctr *c);                   /* c->f->spec points into a newer object */
@@ -221,6 +229,7 @@ bool pod_net_ready(struct pod *p);                      /* begins when it has to
 int pod_write_hosts(struct pod *p, struct cor_err *err);
 bool pod_volumes_ready(struct pod *p);
 void pod_volumes_changed(struct pod *p);
+bool pod_waits_for_pv(const struct pod *p, const char *pv);
 const struct pod_volume *pod_volume_find(const struct pod *p, struct cor_str name);
 void pod_volumes_release(struct pod *p);
 void pod_refs_hold(struct pod *p);
@@ -233,6 +242,7 @@ int pod_secret(struct pod *p, struct cor_arena *a, struct cor_str name, const co
 void *pod_ref_decode(struct pod *p, struct cor_arena *a, const struct cor_type *t, const char *plural,
 	struct cor_str name);
 bool pod_refs_known(const struct pod *p);
+bool pod_refs_has(const struct pod *p, const struct cor_objref *r);
 
 /* pod_orphans.c */
 void pods_sweep(struct cor_pods *ps);

@@ -74,6 +74,13 @@ bool pod_refs_known(const struct pod *p) {
 	return true;
 }
 
+bool pod_refs_has(const struct pod *p, const struct cor_objref *r) {
+	for (size_t i = 0; i < p->n_refs; i++)
+		if (p->refs[i] == r)
+			return true;
+	return false;
+}
+
 void *pod_ref_decode(struct pod *p, struct cor_arena *a, const struct cor_type *t, const char *plural,
 	struct cor_str name) {
 	for (size_t i = 0; i < p->n_refs; i++) {

@@ -40,7 +40,7 @@ static bool held(const struct ctr *c) {
 	if (!c->f->sidecar || !c->pod->ending)
 		return false;
 	for (size_t i = 0; i < c->pod->n; i++) {
-		const struct ctr *o = &c->pod->ctrs[i];
+		const struct ctr *o = c->pod->ctrs[i];
 		if (o == c || o->f->kind == COR_CTR_EPHEMERAL || o->f->inst.phase != COR_INST_RUNNING)
 			continue;
 		if (!o->f->sidecar || o->index > c->index)
@@ -139,7 +139,7 @@ void pod_stop(struct pod *p) {
 		p->net = STAGE_NONE;
 	}
 	for (size_t i = 0; i < p->n; i++) {
-		struct ctr *c = &p->ctrs[i];
+		struct ctr *c = p->ctrs[i];
 		ctr_abandon(c);
 		char text[300];
 		(void)snprintf(text, sizeof(text), "Stopping container %s", c->name);
@@ -148,13 +148,13 @@ void pod_stop(struct pod *p) {
 	}
 	p->grace = grace;
 	for (size_t i = p->n; i-- > 0;)
-		ctr_stop_step(&p->ctrs[i]);
+		ctr_stop_step(p->ctrs[i]);
 }
 
 bool pod_is_stopped(const struct pod *p) {
 	for (size_t i = 0; i < p->n; i++)
-		if (p->ctrs[i].f->inst.phase == COR_INST_RUNNING ||
-		    (p->ctrs[i].step != CTR_IDLE && p->ctrs[i].step != CTR_PULLING))
+		if (p->ctrs[i]->f->inst.phase == COR_INST_RUNNING ||
+		    (p->ctrs[i]->step != CTR_IDLE && p->ctrs[i]->step != CTR_PULLING))
 			return false;
 	return p->net != STAGE_BUSY && p->vols != STAGE_BUSY;
 }
@@ -218,7 +218,7 @@ void pod_tear_down(struct pod *p) {
 	/* One more than there are: the last step comes after all, also when there are none. */
 	p->removing = 1;
 	for (size_t i = 0; i < p->n; i++) {
-		struct ctr *c = &p->ctrs[i];
+		struct ctr *c = p->ctrs[i];
 		if (!c->run)
 			continue;
 		c->run->user = NULL;

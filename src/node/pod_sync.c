@@ -236,9 +236,9 @@ static void run_all(struct pod *p) {
 	struct cor_pod_facts f = pod_facts(p);
 	bool initialized = cor_pod_initialized(&f), go = true;
 	for (size_t i = 0; i < p->n; i++)
-		look_at_image(&p->ctrs[i]);
+		look_at_image(p->ctrs[i]);
 	for (size_t i = 0; i < p->n; i++) {
-		struct ctr *c = &p->ctrs[i];
+		struct ctr *c = p->ctrs[i];
 		if (c->f->kind == COR_CTR_EPHEMERAL) {
 			if (c->f->inst.phase == COR_INST_NONE)
 				run(c, true);
@@ -263,15 +263,14 @@ static void run_all(struct pod *p) {
 /* ---- the look ---- */
 
 static void compute_status(struct pod *p) {
-	struct cor_arena *a = cor_arena_new(0);
+	struct cor_arena *a, *scratch = p->all->scratch;
 	struct cor_pod_facts f = pod_facts(p);
 	core_v1_PodStatus status, *copy;
-	cor_pod_status(a, &f, &status);
+	cor_pod_status(scratch, &f, &status);
 	/* A copy that shares nothing with facts or objects. */
-	copy = cor_obj_dup(&cor_type_core_v1_PodStatus, &status, a);
+	copy = cor_obj_keep(&cor_type_core_v1_PodStatus, &status, scratch, &a);
 	if (!copy) {
 		cor_error("status of %s: out of memory", p->key);
-		cor_arena_free(a);
 		return;
 	}
 	cor_arena_free(p->status_arena);

@@ -397,6 +397,16 @@ void pod_volumes_changed(struct pod *p) {
 		p->all->c.world->timer_clear(p->all->c.world, &p->vol_retry);
 }
 
+bool pod_waits_for_pv(const struct pod *p, const char *pv) {
+	/* Which one it will be is not known before its claim is bound. */
+	if (p->vols == STAGE_NONE)
+		return true;
+	for (size_t i = 0; i < p->n_volumes; i++)
+		if (p->volumes[i].pv && strcmp(cor_pv_name(p->volumes[i].pv), pv) == 0)
+			return true;
+	return false;
+}
+
 const struct pod_volume *pod_volume_find(const struct pod *p, struct cor_str name) {
 	for (size_t i = 0; i < p->n_volumes; i++)
 		if (cor_str_eq_c(name, p->volumes[i].name))

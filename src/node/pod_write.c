@@ -20,11 +20,9 @@ static void on_written(void *arg, const struct cor_err *err, struct cor_str body
 	struct pod *p = arg;
 	p->write = NULL;
 	if (!err) {
-		free(p->written);
-		p->written = cor_take(p->writing);
+		p->written = p->writing;
 		p->seen = false;
 	} else {
-		free(cor_take(p->writing));
 		if (err->reason == COR_REASON_NOT_FOUND || err->reason == COR_REASON_CONFLICT) {
 			/* Gone or another one of that name: the informer will say so. */
 			cor_debug("status of %s: %s", p->key, err->message);
@@ -111,10 +109,11 @@ void pod_write(struct pod *p) {
 	 * that is not heard of are marked as not ready, and only we can take that back. */
 	bool agree = agrees(p);
 	p->seen |= agree;
-	bool same = p->written && cor_str_eq_c(cor_buf_view(&b), p->written) && (agree || !p->seen);
+	uint64_t hash = cor_str_hash(cor_buf_view(&b)) | 1;
+	bool same = p->written == hash && (agree || !p->seen);
 	if (!same) {
 		_cleanup_free_ char *path = cor_asprintf("/api/v1/namespaces/%s/pods/%s/status", p->ns, p->name);
-		p->writing = cor_str_dup_c(cor_buf_view(&b));
+		p->writing = hash;
 		p->write = cor_api_patch(p->all->c.api, path, "application/strategic-merge-patch+json", cor_buf_view(&b),
 			on_written, p);
 		return;

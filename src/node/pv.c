@@ -19,7 +19,7 @@
 #define COR_LOCAL_DRIVER "local.coracle.dev"
 #define COR_LOCAL_FINALIZER "local.coracle.dev/data"
 
-enum work { WORK_NONE, WORK_MOUNT, WORK_GROW, WORK_UNMOUNT, WORK_DELETE };
+enum work { WORK_NONE, WORK_MAKE, WORK_MOUNT, WORK_GROW, WORK_UNMOUNT, WORK_DELETE };
 
 struct cor_pvs {
 	struct cor_pvs_config c;
@@ -85,6 +85,9 @@ static bool on_this_node(const struct cor_pvs *p, const struct core_v1_Persisten
 static void on_worker(struct cor_job *job) {
 	struct cor_pv *v = cor_container_of(job, struct cor_pv, job);
 	switch (v->work) {
+	case WORK_MAKE:
+		v->result = pv_image_make(v->dir, v->size, &v->err);
+		break;
 	case WORK_MOUNT:
 		v->result = pv_image_mount(v->dir, v->size, &v->err);
 		break;
@@ -169,8 +172,11 @@ static void on_done(struct cor_job *job) {
 		if (v->object && has_finalizer(v))
 			release_object(v);
 	}
+	/* It may be over and done with now. */
+	struct cor_pvs *all = v->all;
+	_cleanup_free_ char *name = cor_strdup(v->name);
 	step(v);
-	v->all->c.changed(v->all->c.arg, v->name);
+	all->c.changed(all->c.arg, name);
 }
 
 static void submit(struct cor_pv *v, enum work work) {
@@ -197,8 +203,10 @@ static enum work next_work(const struct cor_pv *v) {
 		return v->data_gone ? WORK_NONE : WORK_DELETE;
 	if (v->mounted)
 		return WORK_UNMOUNT;
-	/* One that nobody uses is grown as it is mounted. */
-	return v->object && v->grown > 0 && v->grown < v->size ? WORK_MOUNT : WORK_NONE;
+	/* Made as soon as it is heard of, since a pod will wait for it; one that nobody uses is grown the same way.
+	 * One that could be on any node is made where it is used. */
+	return v->object && !deleting && v->grown < v->size && (v->grown > 0 || v->object->spec.nodeAffinity) ?
+		WORK_MAKE : WORK_NONE;
 }
 
 static void step(struct cor_pv *v) {
@@ -258,7 +266,7 @@ static void on_set(void *arg, struct cor_str key, struct cor_str json) {
 	if (v->data_gone && has_finalizer(v) && o->metadata.deletionTimestamp != 0)
 		release_object(v);
 	step(v);
-	p->c.changed(p->c.arg, NULL);
+	p->c.changed(p->c.arg, v->name);
 }
 
 static void on_delete(void *arg, struct cor_str key) {
@@ -300,6 +308,10 @@ bool cor_pvs_busy(const struct cor_pvs *p) {
 
 struct cor_pv *cor_pvs_get(struct cor_pvs *p, struct cor_str name) {
 	return cor_map_get(&p->map, name);
+}
+
+const char *cor_pv_name(const struct cor_pv *v) {
+	return v->name;
 }
 
 void cor_pv_hold(struct cor_pv *v) {

@@ -26,6 +26,7 @@ void cor_pvs_free(struct cor_pvs *p);
 bool cor_pvs_busy(const struct cor_pvs *p);
 
 struct cor_pv *cor_pvs_get(struct cor_pvs *p, struct cor_str name);    /* NULL: not (yet) known */
+const char *cor_pv_name(const struct cor_pv *v);
 /* Keeps the data and the mount. */
 void cor_pv_hold(struct cor_pv *v);
 void cor_pv_release(struct cor_pv *v);

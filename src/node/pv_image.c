@@ -144,18 +144,22 @@ static bool mounted(const char *dir, const char *target) {
 	return stat(dir, &a) == 0 && stat(target, &b) == 0 && a.st_dev != b.st_dev;
 }
 
-int pv_image_mount(const char *dir, uint64_t size, struct cor_err *err) {
+int pv_image_make(const char *dir, uint64_t size, struct cor_err *err) {
 	_cleanup_free_ char *target = cor_asprintf("%s/mount", dir);
-	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
 	int r = cor_mkdir_all(dir, 0700, err);
 	if (r >= 0)
 		r = cor_mkdir_all(target, 0755, err);
 	if (r < 0 || mounted(dir, target))
 		return r;
 	r = make_image(dir, size, err);
-	if (r >= 0)
-		r = grow_offline(dir, size, err);
-	if (r < 0)
+	return r < 0 ? r : grow_offline(dir, size, err);
+}
+
+int pv_image_mount(const char *dir, uint64_t size, struct cor_err *err) {
+	_cleanup_free_ char *target = cor_asprintf("%s/mount", dir);
+	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
+	int r = pv_image_make(dir, size, err);
+	if (r < 0 || mounted(dir, target))
 		return r;
 	/* Two file systems on one image would destroy it. */
 	if (still_attached(image))

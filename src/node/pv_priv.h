@@ -5,8 +5,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-/* Makes the image of this size when there is none, grows one that is smaller, and mounts it at
- * dir/mount. */
+/* Makes the image of this size when there is none, grows one that is smaller and not mounted. */
+[[nodiscard]] int pv_image_make(const char *dir, uint64_t size, struct cor_err *err);
+/* The same, and mounts it at dir/mount. */
 [[nodiscard]] int pv_image_mount(const char *dir, uint64_t size, struct cor_err *err);
 /* Of a mounted one (which takes CAP_SYS_RESOURCE): makes file, device and file system this large; never smaller. */
 [[nodiscard]] int pv_image_grow(const char *dir, uint64_t size, struct cor_err *err);

@@ -250,6 +250,20 @@ def test_claim_keeps_data_has_its_size_grows_and_goes(machine):
     machine.wait_for("the data gone", lambda: not data.exists())
 
 
+def test_a_volume_is_made_before_a_pod_needs_it(machine):
+    at_once = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "at-once"},
+               "provisioner": "local.coracle.dev", "volumeBindingMode": "Immediate"}
+    early = claim("early", "16Mi")
+    early["spec"]["storageClassName"] = "at-once"
+    apply(machine, at_once, early)
+    machine.kubectl("wait", "pvc/early", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s")
+    volume = machine.get("pvc", "early")["spec"]["volumeName"]
+    size = machine.data / "node/volumes" / volume / "size"
+    machine.wait_for("the file system", lambda: size.exists() and size.read_text() == str(16 << 20))
+    machine.kubectl("delete", "pvc", "early")
+    machine.wait_for("the data gone", lambda: not size.parent.exists())
+
+
 def agent(machine):
     for proc in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -135,6 +135,14 @@ static void check_copy(struct cor_arena *a, const char *name, struct cor_str jso
 	void *obj = decode(t, own, (struct cor_str){ text, json.n });
 	void *copy = cor_obj_dup(t, obj, a);
 	assert_true(cor_obj_equal(t, obj, copy));
+	struct cor_arena *kept_in = NULL, *again = cor_arena_new(0);
+	void *kept = cor_obj_keep(t, obj, own, &kept_in);
+	assert_int_equal(cor_arena_used(own), 0);
+	assert_true(cor_obj_equal(t, copy, kept));
+	(void)cor_obj_dup(t, kept, again);
+	assert_int_equal(cor_arena_used(kept_in), cor_arena_used(again));
+	cor_arena_free(again);
+	cor_arena_free(kept_in);
 	cor_arena_free(own);
 	memset(text, 'x', json.n);      /* nothing of the input may be left in the copy */
 	_cleanup_buf_ struct cor_buf out = COR_BUF_INIT;
