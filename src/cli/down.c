@@ -66,6 +66,21 @@ static int stop_supervisor(const struct cor_cluster *c, struct cor_err *err) {
 	return 0;
 }
 
+/* What is ours in the data directory, and the directory when nothing else is in it. What is a disk of its own is
+ * emptied and stays mounted: it is the user's. */
+static int purge(const char *data_dir, struct cor_err *err) {
+	static const char *const ours[] = { "node", "server", "kubeconfig", "log" };
+	for (size_t i = 0; i < cor_countof(ours); i++) {
+		_cleanup_free_ char *path = cor_asprintf("%s/%s", data_dir, ours[i]);
+		int r = cor_volume_remove_tree(path, err);
+		if (r < 0 && r != -EBUSY)
+			return r;
+	}
+	if (rmdir(data_dir) < 0 && errno != ENOENT && errno != EBUSY && errno != ENOTEMPTY)
+		return cor_fail_errno(err, errno, "remove %s", data_dir);
+	return 0;
+}
+
 /* Goes on after a failure: what can be removed is; the first failure is the answer. */
 static int clean(const struct common *c, struct cor_err *err) {
 	_cleanup_free_ char *node = cor_asprintf("%s/node", c->cluster.data_dir);
@@ -74,7 +89,7 @@ static int clean(const struct common *c, struct cor_err *err) {
 		cor_runtime_conmon_clean(c->cluster.name, node, c->cluster.run_dir, GRACE_S * COR_SECOND, &errs[0]),
 		cor_pod_net_remove_all(c->cluster.name, c->cluster.run_dir, &errs[1]),
 		cor_svc_rules_remove_all(c->cluster.name, &errs[2]),
-		cor_volume_unmount_below(c->cluster.data_dir, &errs[3]),
+		cor_volume_unmount_below(node, &errs[3]),
 		cor_volume_unmount_below(c->cluster.run_dir, &errs[4]),
 	};
 	for (size_t i = 0; i < cor_countof(r); i++)
@@ -83,7 +98,7 @@ static int clean(const struct common *c, struct cor_err *err) {
 			return r[i];
 		}
 	int removed = cor_volume_remove_tree(c->cluster.run_dir, err);
-	return removed >= 0 && c->purge ? cor_volume_remove_tree(c->cluster.data_dir, err) : removed;
+	return removed >= 0 && c->purge ? purge(c->cluster.data_dir, err) : removed;
 }
 
 int cor_cmd_down(int argc, char **argv) {

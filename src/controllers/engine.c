@@ -20,6 +20,7 @@ enum {
 };
 
 static const cor_time BACKOFF_MIN = 5 * COR_MS;
+static const cor_time CLOCK_STEP = 2 * COR_SECOND;
 static const cor_time BACKOFF_MAX = 1000 * COR_SECOND;
 
 static void start_stages(struct cor_plan *p);
@@ -205,6 +206,14 @@ static void open_watch(struct cor_engine *e) {
 }
 
 /* ---- runs ---- */
+
+cor_time cor_engine_steady_since(struct cor_engine *e, cor_time now) {
+	cor_time mono = e->world->monotonic(e->world), clock = now - mono, by = clock - e->clock;
+	if (by < -CLOCK_STEP || by > CLOCK_STEP)
+		e->steady = mono;
+	e->clock = clock;
+	return now - (mono - e->steady);
+}
 
 static cor_time backoff(unsigned failures) {
 	cor_time d = BACKOFF_MIN;
@@ -403,6 +412,8 @@ struct cor_engine *cor_engine_new(struct cor_registry *r, const struct cor_contr
 	e->store = cor_registry_store(r);
 	e->world = cor_registry_world(r);
 	e->tail = &e->head;
+	e->steady = e->world->monotonic(e->world);
+	e->clock = cor_now(e->world) - e->steady;
 	e->turn.fire = on_turn;
 	while (rows[e->n])
 		e->n++;

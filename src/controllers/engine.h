@@ -40,6 +40,9 @@ struct cor_selector;
 struct cor_objects cor_plan_list_selected(struct cor_plan *p, enum cor_res res, struct cor_str ns, const struct cor_selector *sel);
 struct cor_store *cor_plan_store(struct cor_plan *p);
 cor_time cor_plan_now(const struct cor_plan *p);
+/* Since when this server watches, and the wall clock has not been set: times from before say nothing about how
+ * long something has been silent. */
+cor_time cor_plan_steady_since(const struct cor_plan *p);
 struct cor_arena *cor_plan_arena(struct cor_plan *p);
 struct cor_world *cor_plan_world(struct cor_plan *p);
 struct cor_registry *cor_plan_registry(struct cor_plan *p);

@@ -46,6 +46,8 @@ struct cor_engine {
 	struct cor_timer turn;          /* runs the queue outside of other people's calls */
 	size_t running;
 	bool closing;
+	cor_time clock;                 /* wall less monotonic time, at the last plan */
+	cor_time steady;                /* monotonic: since when the wall clock just went on */
 };
 
 struct planned {
@@ -70,7 +72,7 @@ struct cor_plan {
 	struct cor_engine *engine;
 	struct cor_key *key;
 	struct cor_arena *arena;
-	cor_time now;
+	cor_time now, steady_since;
 	cor_time again;                 /* 0 = not asked for */
 	struct planned *actions, **actions_tail;
 	struct planned_event *events, **events_tail;
@@ -84,6 +86,9 @@ struct cor_plan {
 	enum cor_verb failed_verb;
 	bool stale;                     /* a precondition failed: plan again soon */
 };
+
+/* See cor_plan_steady_since; now is the wall time. */
+cor_time cor_engine_steady_since(struct cor_engine *e, cor_time now);
 
 struct cor_plan *cor_plan_new(struct cor_engine *e, struct cor_key *k);
 void cor_plan_free(struct cor_plan *p);

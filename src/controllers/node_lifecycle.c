@@ -24,16 +24,18 @@ static struct core_v1_NodeCondition *ready_of(struct core_v1_Node *n) {
 
 /* ---- heartbeats ---- */
 
+/* Signs with a time that has not come yet are from before the clock was set back. */
+static cor_time later(cor_time last, cor_time sign, cor_time now) {
+	return sign > last && sign <= now ? sign : last;
+}
+
 static cor_time last_sign(struct cor_plan *p, struct core_v1_Node *n) {
 	const struct coordination_v1_Lease *l =
 		cor_plan_get(p, COR_RES_LEASES, COR_STR("kube-node-lease"), n->metadata.name);
 	struct core_v1_NodeCondition *ready = ready_of(n);
-	cor_time last = n->metadata.creationTimestamp;
-	if (ready && ready->lastHeartbeatTime > last)
-		last = ready->lastHeartbeatTime;
-	if (l && l->spec.renewTime > last)
-		last = l->spec.renewTime;
-	return last;
+	cor_time now = cor_plan_now(p), last = later(cor_plan_steady_since(p), n->metadata.creationTimestamp, now);
+	last = ready ? later(last, ready->lastHeartbeatTime, now) : last;
+	return l ? later(last, l->spec.renewTime, now) : last;
 }
 
 /* Writes the condition when the node has been silent for too long. */

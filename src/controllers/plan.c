@@ -22,6 +22,7 @@ struct cor_plan *cor_plan_new(struct cor_engine *e, struct cor_key *k) {
 	p->arena = cor_arena_new(PLAN_ARENA_LIMIT);
 	p->now = cor_now(e->world);
 	p->failed_stage = INT_MAX;
+	p->steady_since = cor_engine_steady_since(e, p->now);
 	p->actions_tail = &p->actions;
 	p->events_tail = &p->events;
 	p->waits.limit = 4096;
@@ -122,6 +123,10 @@ struct cor_store *cor_plan_store(struct cor_plan *p) {
 
 cor_time cor_plan_now(const struct cor_plan *p) {
 	return p->now;
+}
+
+cor_time cor_plan_steady_since(const struct cor_plan *p) {
+	return p->steady_since;
 }
 
 struct cor_arena *cor_plan_arena(struct cor_plan *p) {

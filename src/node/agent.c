@@ -254,6 +254,12 @@ static void wait_for_api(struct cor_agent *a) {
 	(void)close(a->c.start_fd);
 }
 
+static void clock_set(void *arg, cor_time by) {
+	struct cor_agent *a = arg;
+	if (a->pods)
+		cor_pods_clock_set(a->pods, by);
+}
+
 static int start_parts(struct cor_agent *a, struct cor_err *err) {
 	_cleanup_free_ char *images = cor_asprintf("%s/images", a->c.data_dir);
 	struct cor_image_config ic = { .dir = images };
@@ -289,9 +295,9 @@ int cor_agent_start(const struct cor_agent_config *c, struct cor_agent **ret, st
 		return r;       /* the process ends with it */
 	(void)snprintf(a->runtime_version, sizeof(a->runtime_version), "%s://%s", a->rt->name, a->rt->version);
 	struct cor_node_status_config sc = {
-		.api = a->api, .world = c->world, .images = a->images, .name = c->node_name, .address = c->address,
+		.api = a->api, .world = c->world, .events = a->events, .images = a->images, .name = c->node_name, .address = c->address,
 		.kubelet_port = c->kubelet_port, .runtime_version = a->runtime_version, .data_dir = c->data_dir,
-		.registered = on_registered, .ready = on_ready, .arg = a,
+		.registered = on_registered, .ready = on_ready, .clock_set = clock_set, .arg = a,
 	};
 	a->status = cor_node_status_new(&sc);
 	*ret = a;

@@ -119,7 +119,8 @@ static bool allowed(struct cor_events *e, struct cor_str uid) {
 		*b = (struct bucket){ BURST, now };
 		(void)cor_map_put(&e->buckets, uid, b);
 	}
-	b->tokens += (double)(now - b->at) / (double)REFILL;
+	/* The clock may have been set back. */
+	b->tokens += now < b->at ? 0 : (double)(now - b->at) / (double)REFILL;
 	if (b->tokens > BURST)
 		b->tokens = BURST;
 	b->at = now;

@@ -16,7 +16,12 @@
 
 enum { PODS_MAX = 110, LEASE_S = 40 };
 
+/* Free space below a tenth is pressure (facts/node-agent 16.1), but a tenth of a large disk is none. */
+enum { DISK_LOW_PERCENT = 10, INODES_LOW_PERCENT = 5 };
+static const uint64_t DISK_PLENTY = 1ull << 30;
+
 static const cor_time LEASE_EVERY = 10 * COR_SECOND;
+static const cor_time CLOCK_STEP = 2 * COR_SECOND;
 static const cor_time STATUS_EVERY = 5 * COR_MINUTE;
 static const cor_time RETRY_MIN = 100 * COR_MS;
 static const cor_time RETRY_MAX = 7 * COR_SECOND;
@@ -30,9 +35,13 @@ struct cor_node_status {
 	char node_path[300], uid[64];
 	cor_time ready_since, started;
 	cor_time pause;
+	cor_time clock;                 /* wall less monotonic time, at the last look */
 	int64_t cpus, memory, disk;
 	bool ready, registered, exists;
 	bool told;                      /* the API knows that it is Ready */
+	bool disk_low;                  /* DiskPressure */
+	cor_time disk_since;
+	char disk_text[400];
 	bool unheard;                   /* the last renewal of the lease failed */
 	struct cor_api_call *call, *lease_call;
 };
@@ -72,6 +81,36 @@ static void measure(struct cor_node_status *s) {
 	s->allocatable.p = cor_arena_array(s->arena, struct cor_kv, cor_countof(v));
 	memcpy(s->allocatable.p, v, sizeof(v));
 	s->allocatable.n = cor_countof(v);
+}
+
+/* The disk with the data, as it is now: true when that is another state than before. */
+static bool look_at_disk(struct cor_node_status *s) {
+	struct statvfs fs;
+	if (statvfs(s->c.data_dir, &fs) < 0)
+		return false;
+	uint64_t size = (uint64_t)fs.f_blocks * fs.f_frsize, space = (uint64_t)fs.f_bavail * fs.f_frsize;
+	bool read_only = (fs.f_flag & ST_RDONLY) != 0;
+	bool low = read_only || (space < DISK_PLENTY && space < size / 100 * DISK_LOW_PERCENT) ||
+		(fs.f_files > 0 && fs.f_favail < fs.f_files / 100 * INODES_LOW_PERCENT);
+	if (read_only)
+		(void)snprintf(s->disk_text, sizeof(s->disk_text), "kubelet has disk pressure: %s is read-only", s->c.data_dir);
+	else
+		(void)snprintf(s->disk_text, sizeof(s->disk_text), "kubelet has %sdisk pressure", low ? "" : "no ");
+	if (low == s->disk_low)
+		return false;
+	s->disk_low = low;
+	s->disk_since = cor_now(s->c.world);
+	if (low)
+		cor_warn("%s: %llu MiB of %llu MiB are free%s", s->c.data_dir, (unsigned long long)(space >> 20),
+			(unsigned long long)(size >> 20), read_only ? ", and it is read-only" : "");
+	else
+		cor_info("%s has room again", s->c.data_dir);
+	const struct cor_event_object node = { .kind = "Node", .api_version = "v1", .name = cor_str_c(s->c.name),
+		.uid = cor_str_c(s->c.name) };
+	if (s->c.events)
+		cor_event_emit(s->c.events, &node, false, low ? "NodeHasDiskPressure" : "NodeHasNoDiskPressure",
+			"Node %s status is now: %s", s->c.name, low ? "NodeHasDiskPressure" : "NodeHasNoDiskPressure");
+	return true;
 }
 
 const struct cor_strmap *cor_node_status_allocatable(const struct cor_node_status *s) {
@@ -146,8 +185,8 @@ static void fill_status(struct cor_node_status *s, struct cor_arena *a, struct c
 	st->nodeInfo.systemUUID = st->nodeInfo.machineID;
 	add_condition(a, st, "MemoryPressure", false, "KubeletHasSufficientMemory",
 		"kubelet has sufficient memory available", now, s->started);
-	add_condition(a, st, "DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now,
-		s->started);
+	add_condition(a, st, "DiskPressure", s->disk_low, s->disk_low ? "KubeletHasDiskPressure"
+		: "KubeletHasNoDiskPressure", s->disk_text, now, s->disk_since);
 	add_condition(a, st, "PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available", now,
 		s->started);
 	add_condition(a, st, "Ready", s->ready, s->ready ? "KubeletReady" : "KubeletNotReady",
@@ -259,11 +298,21 @@ static void on_written(void *arg, const struct cor_err *err, struct cor_str body
 	s->call = NULL;
 	if (err) {
 		cor_warn("writing the node's status: %s", err->message);
-		s->c.world->timer_set(s->c.world, &s->status, COR_SECOND);
+		s->c.world->timer_set(s->c.world, &s->status, s->disk_low ? LEASE_EVERY : COR_SECOND);
 	} else if (s->ready && !s->told) {
 		s->told = true;
 		s->c.ready(s->c.arg);
 	}
+}
+
+/* Nothing else: what a full disk cannot keep would be refused with all of it. */
+static void write_conditions(const struct core_v1_NodeStatus *st, struct cor_buf *b) {
+	cor_buf_c(b, "{\"conditions\":[");
+	for (size_t i = 0; i < st->conditions.n; i++) {
+		cor_buf_c(b, i > 0 ? "," : "");
+		(void)cor_json_encode(&cor_type_core_v1_NodeCondition, &st->conditions.p[i], b);
+	}
+	cor_buf_c(b, "]}");
 }
 
 static void on_status(struct cor_timer *t) {
@@ -277,7 +326,10 @@ static void on_status(struct cor_timer *t) {
 	char path[320];
 	fill_status(s, a, &st);
 	cor_buf_c(&b, "{\"status\":");
-	(void)cor_json_encode(&cor_type_core_v1_NodeStatus, &st, &b);
+	if (s->disk_low)
+		write_conditions(&st, &b);
+	else
+		(void)cor_json_encode(&cor_type_core_v1_NodeStatus, &st, &b);
 	cor_buf_byte(&b, '}');
 	(void)snprintf(path, sizeof(path), "%s/status", s->node_path);
 	s->call = cor_api_patch(s->c.api, path, "application/strategic-merge-patch+json", cor_buf_view(&b), on_written, s);
@@ -319,9 +371,25 @@ static void write_lease(struct cor_node_status *s, struct cor_buf *b, bool whole
 		LEASE_S, (int)n, when);
 }
 
+/* Somebody set the clock: what was said in the old time is said again in the new one. */
+static void look_at_clock(struct cor_node_status *s) {
+	cor_time clock = cor_now(s->c.world) - s->c.world->monotonic(s->c.world), by = clock - s->clock;
+	s->clock = clock;
+	if (by > -CLOCK_STEP && by < CLOCK_STEP)
+		return;
+	cor_warn("the clock was set by %lld s", (long long)(by / COR_SECOND));
+	s->c.world->timer_set(s->c.world, &s->status, 0);
+	if (s->c.clock_set)
+		s->c.clock_set(s->c.arg, by);
+}
+
 static void on_lease(struct cor_timer *t) {
 	struct cor_node_status *s = cor_container_of(t, struct cor_node_status, lease);
 	s->c.world->timer_set(s->c.world, t, LEASE_EVERY);
+	look_at_clock(s);
+	/* Pressure is said again and again: on a full disk the server keeps it in memory only. */
+	if (look_at_disk(s) || s->disk_low)
+		s->c.world->timer_set(s->c.world, &s->status, 0);
 	if (s->lease_call || !s->uid[0])
 		return;
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
@@ -352,7 +420,10 @@ struct cor_node_status *cor_node_status_new(const struct cor_node_status_config 
 	s->arena = cor_arena_new(0);
 	s->started = cor_now(c->world);
 	(void)snprintf(s->node_path, sizeof(s->node_path), "/api/v1/nodes/%s", c->name);
+	s->disk_since = s->started;
+	s->clock = s->started - c->world->monotonic(c->world);
 	measure(s);
+	(void)look_at_disk(s);
 	s->retry.fire = on_retry;
 	s->status.fire = on_status;
 	s->lease.fire = on_lease;

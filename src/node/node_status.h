@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "net/api_client.h"
+#include "node/events.h"
 #include "node/image.h"
 
 struct cor_node_status;
@@ -11,6 +12,7 @@ struct cor_node_status;
 struct cor_node_status_config {
 	struct cor_api *api;
 	struct cor_world *world;
+	struct cor_events *events;      /* may be NULL */
 	struct cor_image_store *images; /* for status.images; may be NULL */
 	const char *name, *address;     /* InternalIP */
 	int kubelet_port;
@@ -20,6 +22,8 @@ struct cor_node_status_config {
 	void (*registered)(void *arg, struct cor_str pod_cidr);
 	/* The API knows that it is Ready: once. */
 	void (*ready)(void *arg);
+	/* The wall clock was set by this much, less or more; may be NULL. */
+	void (*clock_set)(void *arg, cor_time by);
 	void *arg;
 };
 /* Registers, and renews lease and status from then on. Not Ready until cor_node_status_ready. */

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "node/container_log.h"
 #include "codec/codec.h"
+#include "node/pod_token.h"
 
 void replace_text(char **p, const char *s) {
 	char *copy = s ? cor_strdup(s) : NULL;
@@ -419,6 +420,23 @@ void cor_pods_wake_volume(struct cor_pods *ps, const char *pv) {
 	while (cor_map_next(&ps->by_uid, &it, &uid, &v))
 		if (pod_waits_for_pv(v, pv))
 			look_again(v);
+}
+
+void cor_pods_clock_set(struct cor_pods *ps, cor_time by) {
+	size_t it = 0;
+	struct cor_str uid;
+	void *v;
+	while (cor_map_next(&ps->by_uid, &it, &uid, &v)) {
+		struct pod *p = v;
+		for (size_t i = 0; i < p->n; i++) {
+			struct ctr *c = p->ctrs[i];
+			cor_time *const waits[] = { &c->retry_at, &c->pull_failed_at, &c->pulls.at, &c->crash.at, &c->ended_at };
+			for (size_t k = 0; k < cor_countof(waits); k++)
+				*waits[k] += *waits[k] == 0 ? 0 : by;
+		}
+		pod_tokens_renew(p);
+		pod_wake(p);
+	}
 }
 
 static void on_object(void *arg, const struct cor_objref *r) {

@@ -530,6 +530,7 @@ void ctr_exited(struct ctr *c) {
 	const struct cor_container *run = c->run;
 	cor_assert(run);
 	stop_probes(c);
+	c->ended_at = 0;
 	if (c->step == CTR_HOOK) {
 		cor_hook_cancel(cor_take(c->hook));
 		f->starting = false;

@@ -119,6 +119,8 @@ static void on_done(struct cor_job *job) {
 		for (int q = 0; q < COR_QOS_MAX; q++)
 			rt->ops->pod_remove(rt, s->pods.p[i], (enum cor_qos)q);
 	s->all->busy--;
+	/* Some may have waited for the name of one of them. */
+	cor_pods_wake_all(s->all);
 	names_fini(&s->roots);
 	names_fini(&s->pods);
 	names_fini(&s->logs);

@@ -71,6 +71,7 @@ struct ctr {
 	struct cor_backoff crash, pulls;
 	char *pull_error;
 	cor_time pull_failed_at;
+	cor_time ended_at;              /* wall, of the run that backs off; 0: not looked at yet */
 	cor_time retry_at;              /* after an error, wall time; 0 */
 	bool rerun;                     /* decided: it runs again (definition changed, probe) */
 	/* stopping */
@@ -119,6 +120,7 @@ struct pod {
 	core_v1_PodStatus *status;      /* computed last, or the API's at first; NULL */
 
 	bool admitted, gone;            /* gone: the API has no such object any more */
+	bool held;                      /* the pod before of this name is not gone from the node yet */
 	bool ending, stopped;
 	char *reason, *message;         /* of an early end */
 	cor_time end_by;                /* monotonic deadline of the whole stop */

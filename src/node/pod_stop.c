@@ -196,6 +196,9 @@ static void on_done(struct cor_job *job) {
 	pod_volumes_release(p);
 	pod_refs_release(p);
 	pod_wake(p);
+	struct pod *next = cor_map_get(&p->all->by_key, cor_str_c(p->key));
+	if (next && next->held)
+		pod_wake(next);
 }
 
 static void on_removed(void *arg, const struct cor_err *err) {

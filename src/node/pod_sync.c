@@ -166,7 +166,10 @@ static bool backs_off(struct ctr *c) {
 		for (int i = 0; i < c->f->restarts && i < 6; i++)
 			cor_backoff_step(&c->crash, c->f->inst.finished_at);
 	}
-	cor_time wait = cor_backoff_wait(&c->crash, c->f->inst.finished_at, now);
+	/* The clock may have been set back since. */
+	if (c->ended_at == 0)
+		c->ended_at = c->f->inst.finished_at < now ? c->f->inst.finished_at : now;
+	cor_time wait = cor_backoff_wait(&c->crash, c->ended_at, now);
 	if (wait <= 0)
 		return false;
 	char delay[COR_TIME_TEXT_MAX];
@@ -260,6 +263,27 @@ static void run_all(struct pod *p) {
 	}
 }
 
+/* The pod before of the same name: deleted by force, or while the agent was away, it may be gone from the API
+ * while its containers still run. Its successor begins after them: a StatefulSet's identity, and what holds
+ * it, are never there twice. */
+static bool name_is_taken(struct pod *p) {
+	size_t it = 0;
+	struct cor_str uid;
+	void *v;
+	while (cor_map_next(&p->all->by_uid, &it, &uid, &v)) {
+		const struct pod *o = v;
+		if (o != p && o->end != STAGE_GONE && strcmp(o->key, p->key) == 0)
+			return true;
+	}
+	/* Of pods that this agent has never seen. */
+	struct cor_container *run;
+	for (it = 0; (run = p->all->c.rt->ops->next(p->all->c.rt, &it));)
+		if (strcmp(run->pod_uid, p->uid) != 0 && strcmp(run->pod_name, p->name) == 0 &&
+		    strcmp(run->pod_namespace, p->ns) == 0)
+			return true;
+	return false;
+}
+
 /* ---- the look ---- */
 
 static void compute_status(struct pod *p) {
@@ -293,12 +317,13 @@ void pod_sync(struct pod *p) {
 		return;
 	}
 	look_at_end(p);
-	if (!p->ending && !p->admitted)
+	p->held = !p->ending && !p->admitted && name_is_taken(p);
+	if (!p->ending && !p->admitted && !p->held)
 		admit(p);
 	if (p->ending) {
 		pod_stop(p);
 		p->stopped = pod_is_stopped(p);
-	} else {
+	} else if (!p->held) {
 		run_all(p);
 	}
 	compute_status(p);

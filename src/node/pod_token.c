@@ -71,6 +71,13 @@ static void renew(struct pod_token *t) {
 	t->call = cor_api_create(p->all->c.api, path, cor_buf_view(&b), on_answer, t);
 }
 
+void pod_tokens_renew(struct pod *p) {
+	for (size_t i = 0; i < p->n_tokens; i++)
+		p->tokens[i]->renew_at = 0;
+	if (p->n_tokens > 0)
+		schedule(p);
+}
+
 const struct pod_token *pod_token_get(struct pod *p, struct cor_str audience, int64_t seconds) {
 	for (size_t i = 0; i < p->n_tokens; i++)
 		if (p->tokens[i]->seconds == seconds && cor_str_eq_c(audience, p->tokens[i]->audience))

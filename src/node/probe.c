@@ -118,11 +118,17 @@ static void on_timer(struct cor_timer *t) {
 	}
 }
 
+/* Until the first try. The clock may have been set back since the start. */
+static cor_time until_first(const struct cor_prober_config *c) {
+	cor_time whole = c->probe->initialDelaySeconds * COR_SECOND, delay = c->started_at + whole - cor_now(c->world);
+	return delay < whole ? delay : whole;
+}
+
 struct cor_prober *cor_prober_new(const struct cor_prober_config *c) {
 	struct cor_prober *p = cor_new(struct cor_prober);
 	*p = (struct cor_prober){ .c = *c, .timer = { .fire = on_timer }, .count = { .result = c->initial } };
 	/* Whole seconds are compared with the start as it is shown, which is cut to seconds. */
-	cor_time delay = c->started_at + c->probe->initialDelaySeconds * COR_SECOND - cor_now(c->world);
+	cor_time delay = until_first(c);
 	if (c->probe->initialDelaySeconds > 0)
 		delay += COR_SECOND / 10;
 	c->world->timer_set(c->world, &p->timer, delay > 0 ? delay : 0);
@@ -143,7 +149,7 @@ void cor_prober_free(struct cor_prober *p) {
 }
 
 void cor_prober_poke(struct cor_prober *p) {
-	cor_time delay = p->c.started_at + p->c.probe->initialDelaySeconds * COR_SECOND - cor_now(p->c.world);
+	cor_time delay = until_first(&p->c);
 	if (!p->trying && !p->held)
 		p->c.world->timer_set(p->c.world, &p->timer, delay > 0 ? delay : 0);
 }

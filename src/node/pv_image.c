@@ -50,15 +50,24 @@ uint64_t pv_image_size(const char *dir) {
 	return n > 0 && cor_str_to_u64((struct cor_str){ text, (size_t)n }, &size) ? size : 0;
 }
 
+/* Into its place, so that it is there after a loss of power: what is in it, then its name. */
+static int settle(const char *dir, int fd, const char *tmp, const char *path, struct cor_err *err) {
+	_cleanup_close_ int d = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d < 0 || fsync(fd) < 0 || rename(tmp, path) < 0 || fsync(d) < 0)
+		return cor_fail_errno(err, errno, "put %s in its place", path);
+	return 0;
+}
+
 static int set_size(const char *dir, uint64_t size, struct cor_err *err) {
 	_cleanup_free_ char *path = cor_asprintf("%s/size", dir);
 	_cleanup_free_ char *tmp = cor_asprintf("%s/size.new", dir);
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
 	_cleanup_close_ int fd = open(tmp, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, text, (size_t)n) != n || fsync(fd) < 0 || rename(tmp, path) < 0)
-		return cor_fail_errno(err, errno, "write %s", path);
-	return 0;
+	ssize_t wrote = fd < 0 ? -1 : write(fd, text, (size_t)n);
+	if (wrote != n)
+		return cor_fail_errno(err, wrote < 0 ? errno : ENOSPC, "write %s", path);
+	return settle(dir, fd, tmp, path, err);
 }
 
 static int make_image(const char *dir, uint64_t size, struct cor_err *err) {
@@ -74,9 +83,8 @@ static int make_image(const char *dir, uint64_t size, struct cor_err *err) {
 	int r = run(argv, err);
 	if (r < 0)
 		return r;
-	if (fsync(fd) < 0 || rename(tmp, image) < 0)
-		return cor_fail_errno(err, errno, "rename %s", tmp);
-	return set_size(dir, size, err);
+	r = settle(dir, fd, tmp, image, err);
+	return r < 0 ? r : set_size(dir, size, err);
 }
 
 /* Of one that is not mounted; needs no right of the kernel. */

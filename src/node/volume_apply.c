@@ -188,7 +188,7 @@ int cor_volume_unmount_below(const char *dir, struct cor_err *err) {
 		while (getline(&line, &cap, f) > 0) {
 			char at[PATH_LEN];
 			if (sscanf(line, "%*s %*s %*s %*s %4095s", at) == 1 && strncmp(at, dir, n) == 0 &&
-			    (at[n] == '/' || at[n] == 0))
+			    at[n] == '/')
 				(void)snprintf(last, sizeof(last), "%s", at);
 		}
 		free(line);

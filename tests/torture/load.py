@@ -174,6 +174,7 @@ class Visitor(Thread):
         self.count = 0
 
     def step(self):
+        self.load.visiting.wait()
         conn = http.client.HTTPConnection(self.address, 80, timeout=10)
         try:
             conn.request("GET", "/")

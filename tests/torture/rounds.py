@@ -42,6 +42,7 @@ class Torture:
         self.seed, self.random = seed, random.Random(f"{seed} rounds")
         self.machine, self.ledger = Machine(), Ledger()
         self.stop, self.writing, self.churning = threading.Event(), threading.Event(), threading.Event()
+        self.visiting = threading.Event()
         self.idle, self.seen = threading.Condition(), threading.Condition()
         self.idle_writers, self.number, self.deaths = 0, 0, {}
         self.threads, self.sampler, self.killed = [], None, "nothing"
@@ -70,6 +71,7 @@ class Torture:
         threads.append(Watcher(self, self.pods.name, self.seed, PODS, self.pods, summary))
         self.writing.set()
         self.churning.set()
+        self.visiting.set()
         self.sampler = truth.Sampler(m, self.ledger.fail)
         self.begin(threads)
         self.kept = until("the pods that stay run", self.steady)
@@ -287,6 +289,7 @@ class Torture:
         """Ends everything; AssertionError when something is left over."""
         self.stop.set()
         self.writing.set()
+        self.visiting.set()
         for t in self.threads:
             if t.client.conn and t.client.conn.sock:
                 t.client.conn.sock.shutdown(2)

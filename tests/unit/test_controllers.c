@@ -301,6 +301,25 @@ static void test_one_of_two_nodes_is_silent(void **state) {
 	assert_true(get(rig, COR_RES_PODS, "p")->deleting);
 }
 
+/* A clock that is set makes nobody look silent, and hides nobody who is. */
+static void test_a_clock_that_is_set_is_no_silence(void **state) {
+	static const cor_time jumps[] = { COR_HOUR, -COR_HOUR, 24 * COR_HOUR, -48 * COR_HOUR };
+	struct rig *rig = *state;
+	create(rig, COR_RES_PODS, POD(""));
+	expect(rig, "+p *p");
+	for (size_t i = 0; i < cor_countof(jumps); i++) {
+		cor_sim_jump(rig->c->sim, jumps[i]);
+		/* Somebody looks before the node is heard of again. */
+		patch(rig, COR_RES_NODES, "n1", i % 2 == 0 ? "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}"
+			: "{\"metadata\":{\"labels\":{\"a\":null}}}");
+		seconds(rig, 40);
+		assert_false(says(rig, COR_RES_PODS, "p", "NodeNotReady"));
+	}
+	link_set_cut(&rig->c->nodes[0].link, true);
+	seconds(rig, 2 * 60);
+	assert_true(says(rig, COR_RES_PODS, "p", "NodeNotReady"));
+}
+
 static void test_a_cordoned_node_says_so(void **state) {
 	struct rig *rig = *state;
 	patch(rig, COR_RES_NODES, "n1", "{\"spec\":{\"unschedulable\":true}}");
@@ -428,7 +447,8 @@ int main(void) {
 		RIG_TEST(test_a_pod_that_does_not_tolerate_has_to_go), RIG_TEST(test_a_budget_counts_what_may_go),
 		RIG_TEST(test_half_of_three_pods_is_two), RIG_TEST(test_a_pod_stays_as_long_as_it_tolerates),
 		RIG_TEST(test_a_taint_that_goes_in_time_drives_nobody_away), RIG_TEST(test_the_only_node_is_silent),
-		RIG_TEST_TWO_NODES(test_one_of_two_nodes_is_silent), RIG_TEST(test_a_cordoned_node_says_so),
+		RIG_TEST_TWO_NODES(test_one_of_two_nodes_is_silent), RIG_TEST(test_a_clock_that_is_set_is_no_silence),
+		RIG_TEST(test_a_cordoned_node_says_so),
 		RIG_TEST(test_a_plan_that_is_always_stale_slows_down), RIG_TEST(test_stages_of_a_plan_share_a_commit),
 		RIG_TEST(test_a_set_that_leaves_its_dependents_makes_no_more_revisions),
 		cmocka_unit_test(test_a_server_may_stop_at_any_moment),

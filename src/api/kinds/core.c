@@ -213,16 +213,30 @@ static void node_fields(struct cor_arena *a, const void *obj, struct cor_strmap 
 	cor_kind_fields(a, ret, v, 1);
 }
 
-/* A status that only says when it was written keeps the disk out of it. */
+static const struct core_v1_NodeCondition *condition_of(const struct core_v1_Node *n, struct cor_str type) {
+	for (size_t i = 0; i < n->status.conditions.n; i++)
+		if (cor_str_eq(n->status.conditions.p[i].type, type))
+			return &n->status.conditions.p[i];
+	return NULL;
+}
+
+/* A status that only says when it was written keeps the disk out of it, and so does pressure: a full disk must
+ * be able to say so. The agent says it again until it is over. */
 static bool node_heartbeat(struct cor_kind_ctx *ctx, const void *obj, const void *old) {
 	struct core_v1_Node *a = cor_obj_dup(&cor_type_core_v1_Node, obj, ctx->arena);
 	struct core_v1_Node *b = cor_obj_dup(&cor_type_core_v1_Node, old, ctx->arena);
 	if (!a || !b)
 		return false;
-	for (size_t i = 0; i < a->status.conditions.n; i++)
-		a->status.conditions.p[i].lastHeartbeatTime = 0;
 	for (size_t i = 0; i < b->status.conditions.n; i++)
 		b->status.conditions.p[i].lastHeartbeatTime = 0;
+	for (size_t i = 0; i < a->status.conditions.n; i++) {
+		struct core_v1_NodeCondition *c = &a->status.conditions.p[i];
+		const struct core_v1_NodeCondition *before = condition_of(b, c->type);
+		bool pressure = cor_str_ends(c->type, COR_STR("Pressure")) && cor_str_eq(c->status, COR_STR("True"));
+		c->lastHeartbeatTime = 0;
+		if (pressure && before)
+			*c = *before;
+	}
 	a->metadata.resourceVersion = b->metadata.resourceVersion;
 	return cor_obj_equal(&cor_type_core_v1_Node, a, b);
 }
