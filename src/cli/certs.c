@@ -16,6 +16,7 @@ struct maker {
 	struct cor_pki_pair *ca;
 	cor_time now;
 	struct cor_err *err;
+	bool made;                      /* something that must last */
 };
 
 void cor_certs_fini(struct cor_certs *c) {
@@ -57,6 +58,7 @@ static int ensure_ca(struct maker *m) {
 	int r = read_pair(m, "ca", m->ca);
 	if (r != 0)
 		return r;
+	m->made = true;
 	r = cor_pki_make_ca(COR_STR("coracle-ca"), m->now - BACK_DAYS * DAY, m->now + CA_DAYS * DAY, m->ca, m->err);
 	return r < 0 ? r : write_pair(m, "ca", m->ca, cor_pki_write_file);
 }
@@ -135,6 +137,7 @@ static int ensure_sa_key(struct maker *m, struct cor_buf *ret) {
 	int r = cor_pki_read_file(path, ret, m->err);
 	if (r != -ENOENT)
 		return r;
+	m->made = true;
 	r = cor_pki_make_key(COR_KEY_EC_P256, ret, m->err);
 	return r < 0 ? r : cor_pki_write_file(path, cor_buf_view(ret), 0600, m->err);
 }
@@ -160,5 +163,9 @@ int cor_certs_ensure(const struct cor_certs_config *c, cor_time now, struct cor_
 		r = ensure_node(&m);
 	if (r >= 0)
 		r = ensure_sa_key(&m, &ret->sa_key);
+	/* Before anyone gets what they signed. The CA's key was written before its certificate: one without the
+	 * other is made anew. */
+	if (r >= 0 && m.made)
+		r = cor_pki_sync_dir(c->dir, err);
 	return r < 0 ? r : 0;
 }

@@ -52,9 +52,11 @@ enum { COR_SHA256_HEX = 65 };
 /* Lower-case hex of SHA-256 over the DER of the first certificate in pem. */
 [[nodiscard]] int cor_pki_fingerprint(struct cor_str pem, char out[COR_SHA256_HEX], struct cor_err *err);
 
-/* Written to a temporary file beside it, synced and renamed: never a half file. */
+/* Written to a temporary file beside it, synced and renamed: never a half file. Which of the two is there after
+ * a loss of power is certain only after cor_pki_sync_dir. */
 [[nodiscard]] int cor_pki_write_file(const char *path, struct cor_str pem, unsigned mode,
 	struct cor_err *err);
+[[nodiscard]] int cor_pki_sync_dir(const char *dir, struct cor_err *err);
 /* The same without the wait for the disk, for what can be made anew: after a loss of power it may be
  * missing or empty. */
 [[nodiscard]] int cor_pki_write_derived(const char *path, struct cor_str pem, unsigned mode,

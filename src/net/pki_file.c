@@ -2,7 +2,6 @@
 // PEM files: written beside their place and renamed, so that a reader (or a crash) sees the old file or
 // the new one and never a part; synced before, unless they can be made anew.
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -24,12 +23,10 @@ static int write_all(int fd, struct cor_str s) {
 	return 0;
 }
 
-static void sync_directory(const char *path) {
-	_cleanup_free_ char *copy = cor_strdup(path);
-	_cleanup_close_ int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+int cor_pki_sync_dir(const char *dir, struct cor_err *err) {
+	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd >= 0)
-		(void)fsync(fd);
+	return fd < 0 || fsync(fd) < 0 ? cor_fail_errno(err, errno, "%s", dir) : 0;
 }
 
 static int write_file(const char *path, struct cor_str pem, unsigned mode, bool sync, struct cor_err *err) {
@@ -47,8 +44,6 @@ static int write_file(const char *path, struct cor_str pem, unsigned mode, bool 
 		(void)unlink(tmp);
 		return cor_fail_errno(err, -r, "%s", path);
 	}
-	if (sync)
-		sync_directory(path);
 	return 0;
 }
 

@@ -195,6 +195,11 @@ static int start_network(struct cor_agent *a, struct cor_str pod_cidr, struct co
 }
 
 static int start_pods(struct cor_agent *a, struct cor_err *err) {
+	struct cor_pvs_config vc = {
+		.api = a->api, .world = a->c.world, .events = a->events, .node = a->c.node_name, .data_dir = a->c.data_dir,
+		.changed = volume_changed, .arg = a,
+	};
+	a->pvs = cor_pvs_new(&vc);
 	struct cor_pods_config pc = {
 		.loop = a->c.loop, .world = a->c.world, .api = a->api, .rt = a->rt, .images = a->images, .puller = a->puller,
 		.net = a->net, .rules = a->rules, .events = a->events, .pvs = a->pvs, .node_name = a->c.node_name,
@@ -225,11 +230,16 @@ static void on_registered(void *arg, struct cor_str pod_cidr) {
 	struct cor_agent *a = arg;
 	struct cor_err err;
 	char selector[320];
-	if (start_network(a, pod_cidr, &err) < 0 || start_pods(a, &err) < 0) {
+	int r = start_network(a, pod_cidr, &err);
+	if (r >= 0) {
+		/* It is sent when this returns, on the connection that is open; what follows needs new ones. */
+		cor_node_status_ready(a->status);
+		r = start_pods(a, &err);
+	}
+	if (r < 0) {
 		cor_error("%s", err.message);
 		exit(1);        /* the supervisor starts us again; containers go on */
 	}
-	cor_node_status_ready(a->status);
 	(void)snprintf(selector, sizeof(selector), "spec.nodeName=%s", a->c.node_name);
 	a->service_feed = feed(a, "/api/v1/services", NULL,
 		&(struct cor_informer_ops){ set_service, del_service, services_synced, trouble });
@@ -278,11 +288,6 @@ static int start_parts(struct cor_agent *a, struct cor_err *err) {
 	if (!a->api)
 		return err->code;
 	a->events = cor_events_new(a->api, a->c.world, a->c.node_name);
-	struct cor_pvs_config vc = {
-		.api = a->api, .world = a->c.world, .events = a->events, .node = a->c.node_name, .data_dir = a->c.data_dir,
-		.changed = volume_changed, .arg = a,
-	};
-	a->pvs = cor_pvs_new(&vc);
 	return 0;
 }
 

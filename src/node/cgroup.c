@@ -242,19 +242,48 @@ void cor_cgroup_announce_move(const char *root, enum cor_cgroup_mode mode) {
 
 /* ---- kill and remove ---- */
 
-static size_t signal_procs(const char *dir, int sig) {
+/* A line of /proc/PID/status that is a set of signals: is SIGTERM in it? */
+static bool has_sigterm(const char *status, const char *line) {
+	const char *at = strstr(status, line);
+	return at && (strtoull(at + strlen(line), NULL, 16) & (UINT64_C(1) << (SIGTERM - 1)));
+}
+
+static bool hears_sigterm(pid_t pid) {
+	char dir[32], status[FILE_MAX];
+	(void)snprintf(dir, sizeof(dir), "/%d", (int)pid);
+	if (!read_file("/proc", dir, "status", status))
+		return false;
+	/* One that is blocked waits for whoever asks for it. */
+	if (has_sigterm(status, "\nSigBlk:") || has_sigterm(status, "\nSigCgt:"))
+		return true;
+	/* The numbers of the process, that of its own namespace last. */
+	const char *numbers = strstr(status, "\nNSpid:");
+	const char *end = numbers ? strchr(numbers + 1, '\n') : NULL;
+	bool first = end && end - numbers > 2 && end[-1] == '1' && end[-2] == '\t';
+	return !first && !has_sigterm(status, "\nSigIgn:");
+}
+
+/* Calls fn for each process that is in dir; counts for how many it says yes. */
+static size_t count_procs(const char *dir, bool (*fn)(pid_t pid, int sig), int sig) {
 	_cleanup_free_ char *file = cor_asprintf("%s/cgroup.procs", dir);
 	FILE *f = fopen(file, "re");
 	size_t n = 0;
 	long pid;
 	while (f && fscanf(f, "%ld", &pid) == 1)
-		if (pid > 1) {
-			(void)kill((pid_t)pid, sig);
-			n++;
-		}
+		n += pid > 1 && fn((pid_t)pid, sig);
 	if (f)
 		(void)fclose(f);
 	return n;
+}
+
+static bool send_signal(pid_t pid, int sig) {
+	(void)kill(pid, sig);
+	return true;
+}
+
+static bool is_hearing(pid_t pid, int sig) {
+	(void)sig;
+	return hears_sigterm(pid);
 }
 
 /* Visits dir's children before dir itself. */
@@ -275,15 +304,27 @@ static bool walk(const char *dir, int level, bool (*fn)(const char *dir, void *a
 	return fn(dir, arg) && ok;
 }
 
-struct signal_walk {
+struct procs_walk {
+	bool (*fn)(pid_t pid, int sig);
 	int sig;
 	size_t n;
 };
 
-static bool signal_here(const char *dir, void *arg) {
-	struct signal_walk *w = arg;
-	w->n += signal_procs(dir, w->sig);
+static bool count_here(const char *dir, void *arg) {
+	struct procs_walk *w = arg;
+	w->n += count_procs(dir, w->fn, w->sig);
 	return true;
+}
+
+static size_t walk_procs(const struct cor_cgroups *cg, const char *path, bool (*fn)(pid_t pid, int sig), int sig) {
+	/* pids first; the others only when it does not exist: processes are in all of them alike.
+	 */
+	const char *root = cg->pids ? cg->pids : cg->hierarchies[0];
+	char dir[PATH_MAX];
+	struct procs_walk w = { .fn = fn, .sig = sig };
+	(void)snprintf(dir, sizeof(dir), "%s%s", root, path);
+	(void)walk(dir, 0, count_here, &w);
+	return w.n;
 }
 
 static bool remove_here(const char *dir, void *arg) {
@@ -292,16 +333,13 @@ static bool remove_here(const char *dir, void *arg) {
 }
 
 size_t cor_cgroup_signal(const struct cor_cgroups *cg, const char *path, int sig) {
-	/* pids first; the others only when it does not exist: processes are in all of them alike.
-	 */
-	const char *root = cg->pids ? cg->pids : cg->hierarchies[0];
-	char dir[PATH_MAX];
-	struct signal_walk w = { .sig = sig };
-	(void)snprintf(dir, sizeof(dir), "%s%s", root, path);
 	if (cg->mode == COR_CGROUP_V2 && sig == SIGKILL)
-		(void)write_file(root, path, "cgroup.kill", "1");
-	(void)walk(dir, 0, signal_here, &w);
-	return w.n;
+		(void)write_file(cg->pids ? cg->pids : cg->hierarchies[0], path, "cgroup.kill", "1");
+	return walk_procs(cg, path, send_signal, sig);
+}
+
+size_t cor_cgroup_hearing(const struct cor_cgroups *cg, const char *path) {
+	return walk_procs(cg, path, is_hearing, 0);
 }
 
 size_t cor_cgroup_kill(const struct cor_cgroups *cg, const char *path) {

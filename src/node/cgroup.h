@@ -48,6 +48,9 @@ void cor_cgroup_path(const struct cor_cgroups *cg, enum cor_qos qos, const char 
 void cor_cgroup_announce_move(const char *root, enum cor_cgroup_mode mode);
 /* A signal, or 0 for none, to every process in it and below; returns how many there were. */
 size_t cor_cgroup_signal(const struct cor_cgroups *cg, const char *path, int sig);
+/* How many of them are there for whom SIGTERM is something: not one that ignores it, nor the first process of
+ * a namespace that has no handler for it, which the kernel spares. */
+size_t cor_cgroup_hearing(const struct cor_cgroups *cg, const char *path);
 /* SIGKILL to all of them, those included that begin meanwhile where the kernel can do that. */
 size_t cor_cgroup_kill(const struct cor_cgroups *cg, const char *path);
 /* With everything below. False when a process is still in it; missing is fine. */

@@ -20,7 +20,8 @@ int cor_runtime_conmon_clean(const char *cluster, const char *data_dir, const ch
 	if (r < 0)
 		return r;
 	if (grace > 0 && cor_cgroup_signal(&cg, cg.base, SIGTERM) > 0)
-		for (cor_time t = 0; t < grace && cor_cgroup_signal(&cg, cg.base, 0) > 0; t += TRY_MS * COR_MS)
+		/* Not for those whom it does not reach: `sleep` as the first process of a container never ends by it. */
+		for (cor_time t = 0; t < grace && cor_cgroup_hearing(&cg, cg.base) > 0; t += TRY_MS * COR_MS)
 			pause_a_little();
 	/* conmon ends with its container; it is in no control group of ours. */
 	bool gone = false;

@@ -498,19 +498,43 @@ static void ignore_exit(void *arg, struct cor_container *c) {
 	(void)c;
 }
 
-/* "coracle down" after the agent has died. */
+/* "coracle down" after the agent has died: waits as long as allowed for a program that hears SIGTERM, here
+ * without end, and not at all for those that do not. */
 static void cleaned(void **state) {
 	(void)state;
 	struct cor_err err = { 0 };
-	struct cor_container_spec spec = rtlab_spec(&lab, SH("trap '' TERM; sleep 1000"));
-	struct cor_container *c = rtlab_start(&lab, &spec, NULL);
-	pid_t pid = c->pid;
+	static const char *const deaf[] = { "/bin/sleep", "1000", NULL };
+	struct cor_container_spec specs[] = {
+		rtlab_spec(&lab, SH("trap '' TERM; sleep 1000")),
+		rtlab_spec(&lab, deaf),
+		rtlab_spec(&lab, SH("trap 'sleep 0.3; echo heard; exit' TERM; echo up; while :; do sleep 0.1; done")),
+	};
+	pid_t pids[cor_countof(specs)];
+	struct cor_container *c = NULL;
+	for (size_t i = 0; i < cor_countof(specs); i++) {
+		c = rtlab_start(&lab, &specs[i], NULL);
+		pids[i] = c->pid;
+	}
+	_cleanup_buf_ struct cor_buf log = COR_BUF_INIT;
+	for (int i = 0; i < 400 && log.n == 0; i++) {
+		rtlab_run(&lab, 10);
+		rtlab_log(c, &log);
+	}
+	_cleanup_free_ char *path = cor_strdup(c->log_path);
 	lab.rt->ops->free(lab.rt);
-	if (cor_runtime_conmon_clean(lab.cluster, lab.data, lab.run, 0, &err) < 0)
+	if (cor_runtime_conmon_clean(lab.cluster, lab.data, lab.run, COR_HOUR, &err) < 0)
 		fail_msg("%s", err.message);
-	char stat[64];
-	(void)snprintf(stat, sizeof(stat), "/proc/%d/cwd", (int)pid);
-	assert_int_equal(access(stat, F_OK), -1);
+	for (size_t i = 0; i < cor_countof(pids); i++) {
+		char cwd[64];
+		(void)snprintf(cwd, sizeof(cwd), "/proc/%d/cwd", (int)pids[i]);
+		assert_int_equal(access(cwd, F_OK), -1);
+	}
+	char text[4096] = "";
+	FILE *f = fopen(path, "re");
+	assert_non_null(f);
+	(void)!fread(text, 1, sizeof(text) - 1, f);
+	(void)fclose(f);
+	assert_non_null(strstr(text, "heard"));
 	const struct cor_runtime_config cfg = { .loop = &lab.loop, .world = lab.world,
 		.cluster = lab.cluster, .data_dir = lab.data, .run_dir = lab.run,
 		.hybrid_helper = getenv("COR_HYBRID_CRUN"), .events = { ignore_exit, NULL } };
