@@ -122,6 +122,8 @@ static void send_request(struct line *l, struct cor_http_call *c) {
 	cor_buf_clear(&l->in);
 	if (!l->open)
 		return;
+	/* The first message behind a 101 is not to be read together with it. */
+	cor_conn_set_records(l->conn, c->ops.upgraded != NULL);
 	if (c->paused)
 		cor_conn_pause(l->conn, true);
 	cor_conn_write_str(l->conn, cor_buf_view(&c->request));

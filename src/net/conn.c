@@ -21,6 +21,7 @@
 enum {
 	RECORD_MAX = 16384,             /* plain bytes of a TLS record */
 	ENCRYPT_MAX = 64 * 1024,        /* per write to the socket */
+	APART_MAX = 4096,               /* bytes that wait, above which records are not kept apart */
 	STRAY_CIPHER_MAX = 64 * 1024,   /* handshake and alerts while a write is under way */
 	VEC_MAX = 64,
 };
@@ -42,6 +43,7 @@ struct cor_conn {
 	bool writing;           /* wreq is under way */
 	bool above_low;         /* on_writable is owed */
 	bool eof, eof_told;
+	bool records;           /* see cor_conn_set_records */
 	bool shutdown_wanted, shutdown_sent;
 	bool leaving;           /* closes with its own direction, and does not wait for the peer's */
 	size_t writing_n;       /* plain: bytes of out that wreq covers */
@@ -233,7 +235,7 @@ static void push_cipher(struct cor_conn *c) {
  * gathered in the scratch buffer. */
 static int write_record(struct cor_conn *c) {
 	struct cor_str s = cor_outq_first(&c->out);
-	bool gather = s.n < RECORD_MAX && s.n < c->out.n;
+	bool gather = !c->records && s.n < RECORD_MAX && s.n < c->out.n;
 	int n = (int)(gather ? cor_outq_read(&c->out, c->nl->plain, RECORD_MAX)
 			     : s.n < RECORD_MAX ? s.n : RECORD_MAX);
 	int r = SSL_write(c->ssl, gather ? c->nl->plain : s.p, n);
@@ -369,8 +371,15 @@ void cor_conn_write(struct cor_conn *c, const struct cor_piece *pieces, size_t n
 void cor_conn_write_str(struct cor_conn *c, struct cor_str s) {
 	if (c->state == CLOSING || c->shutdown_wanted)
 		return;
-	cor_outq_copy(&c->out, s);
+	if (c->records && s.n > 0 && c->out.n < APART_MAX)
+		cor_outq_copy_apart(&c->out, s);
+	else
+		cor_outq_copy(&c->out, s);
 	queued(c);
+}
+
+void cor_conn_set_records(struct cor_conn *c, bool records) {
+	c->records = records;
 }
 
 void cor_conn_shutdown(struct cor_conn *c) {
@@ -437,7 +446,7 @@ static void pump_tls(struct cor_conn *c) {
 		size_t n = 0;
 		bool more = true;
 
-		while (more && n < COR_NET_CHUNK) {
+		while (more && n < (c->records ? 1 : COR_NET_CHUNK)) {
 			int r = SSL_read(c->ssl, c->nl->plain + n, (int)(COR_NET_CHUNK - n));
 
 			if (r > 0) {

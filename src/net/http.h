@@ -123,6 +123,10 @@ struct cor_conn_ops {
 void cor_conn_set_ops(struct cor_conn *c, const struct cor_conn_ops *ops, void *arg);
 void cor_conn_write(struct cor_conn *c, const struct cor_piece *pieces, size_t n);
 void cor_conn_write_str(struct cor_conn *c, struct cor_str s);          /* copies */
+/* Each write goes out in TLS records of its own as long as little is queued, and each record that comes is delivered by
+ * itself. Clients that ask the socket before they look into what TLS has read already - Debian's Python client is one -
+ * find a message that shares its record with an earlier one only when more arrives. */
+void cor_conn_set_records(struct cor_conn *c, bool records);
 size_t cor_conn_backlog(const struct cor_conn *c);
 void cor_conn_pause(struct cor_conn *c, bool paused);                   /* stop or go on reading */
 void cor_conn_shutdown(struct cor_conn *c);                             /* no more writes; flushes */

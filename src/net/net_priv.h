@@ -96,6 +96,8 @@ struct cor_outq {
 };
 void cor_outq_fini(struct cor_outq *q);
 void cor_outq_copy(struct cor_outq *q, struct cor_str s);
+/* Copies too, but into a run of its own. */
+void cor_outq_copy_apart(struct cor_outq *q, struct cor_str s);
 /* Small pieces are copied and released at once, large ones and many together are kept. */
 void cor_outq_pieces(struct cor_outq *q, const struct cor_piece *pieces, size_t n);
 /* The first run of bytes; absent when empty. */

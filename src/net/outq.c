@@ -88,6 +88,16 @@ void cor_outq_copy(struct cor_outq *q, struct cor_str s) {
 	}
 }
 
+void cor_outq_copy_apart(struct cor_outq *q, struct cor_str s) {
+	struct cor_seg *t = malloc(sizeof(*t) + s.n);
+
+	cor_assert(t != NULL);
+	*t = (struct cor_seg){ .p = t->data, .n = s.n };
+	memcpy(t->data, s.p, s.n);
+	q->n += s.n;
+	append(q, t);
+}
+
 static void add_piece(struct cor_outq *q, const struct cor_piece *piece) {
 	struct cor_seg *s;
 

@@ -105,6 +105,8 @@ void cor_tunnel(struct cor_conn *a, struct cor_conn *b, cor_time idle_timeout,
 	t->ends[0] = (struct end){ .t = t, .conn = a };
 	t->ends[1] = (struct end){ .t = t, .conn = b };
 	cor_alarm_set(&t->idle, t->nl->loop, t->span, idle_expired, t);
+	cor_conn_set_records(a, true);
+	cor_conn_set_records(b, true);
 	cor_conn_set_ops(a, &ops, &t->ends[0]);
 	cor_conn_set_ops(b, &ops, &t->ends[1]);
 }

@@ -341,6 +341,7 @@ static struct cor_ws *ws_new(struct cor_conn *conn, bool client, const struct co
 	/* Messages are never gathered, so none is too long. */
 	wslay_event_config_set_no_buffering(w->wslay, 1);
 	wslay_event_config_set_max_recv_msg_length(w->wslay, (uint64_t)1 << 62);
+	cor_conn_set_records(conn, true);
 	cor_conn_set_ops(conn, &conn_ops, w);
 	return w;
 }
