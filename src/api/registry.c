@@ -20,6 +20,20 @@ struct cor_world *cor_registry_world(struct cor_registry *r) {
 	return r->world;
 }
 
+struct cor_recent_events *cor_registry_recent_events(struct cor_registry *r) {
+	return &r->recent_events;
+}
+
+void cor_recent_events_fini(struct cor_recent_events *e) {
+	size_t it = 0;
+	struct cor_str key;
+	void *name;
+	while (cor_map_next(&e->names, &it, &key, &name))
+		free(name);
+	cor_map_fini(&e->names);
+	e->names = (struct cor_map){ 0 };
+}
+
 const struct cor_registry_config *cor_registry_config(const struct cor_registry *r) {
 	return &r->config;
 }
@@ -192,6 +206,7 @@ void cor_registry_free(struct cor_registry *r) {
 	cor_buf_fini(&r->encode);
 	cor_service_alloc_free(r->services);
 	cor_shared_reads_free(r->reads);
+	cor_recent_events_fini(&r->recent_events);
 	free((char *)(uintptr_t)r->config.service_cidr);
 	free((char *)(uintptr_t)r->config.cluster_domain);
 	free(r);

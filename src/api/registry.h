@@ -11,6 +11,7 @@
 #include "api/kind.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "base/world.h"
 #include "codec/patch.h"
@@ -33,6 +34,13 @@ int cor_registry_open(const struct cor_registry_config *c, struct cor_registry *
 void cor_registry_free(struct cor_registry *r);
 struct cor_store *cor_registry_store(struct cor_registry *r);
 struct cor_world *cor_registry_world(struct cor_registry *r);
+/* Memory of controllers/events.c: what was said lately, and the name of the Event that says it (owned). */
+struct cor_recent_events {
+	struct cor_map names;
+	unsigned said;                          /* tells those of one microsecond apart */
+};
+struct cor_recent_events *cor_registry_recent_events(struct cor_registry *r);
+void cor_recent_events_fini(struct cor_recent_events *e);
 /* The bootstrap objects are there: a while after open, on the loop. */
 bool cor_registry_ready(const struct cor_registry *r);
 const struct cor_registry_config *cor_registry_config(const struct cor_registry *r);

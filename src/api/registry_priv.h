@@ -31,6 +31,7 @@ struct cor_registry {
 	struct cor_buf encode;                  /* scratch, between two returns to the loop */
 	struct cor_service_alloc *services;     /* of kinds/service.c; NULL until its first use */
 	struct cor_shared_reads *reads;         /* of read.c; NULL until its first use */
+	struct cor_recent_events recent_events;
 };
 
 void cor_shared_reads_free(struct cor_shared_reads *c);

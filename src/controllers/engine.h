@@ -134,6 +134,7 @@ struct cor_str cor_engine_waits(struct cor_engine *e, const char *controller, st
 /* Events from other parts of the server (scheduler, API). */
 void cor_event_record(struct cor_registry *r, const char *component, enum cor_res res, struct cor_obj *regarding,
 	const char *type, const char *reason, const char *message);
-/* The scheduler's sort: with an action, one moment, and repetitions as a series. */
-void cor_event_record_action(struct cor_registry *r, const char *component, const char *action, enum cor_res res,
-	struct cor_obj *regarding, const char *type, const char *reason, const char *message);
+/* The scheduler's sort: with an action, one moment (when it was decided: others may have acted on it already), and
+ * repetitions as a series. */
+void cor_event_record_action(struct cor_registry *r, const char *component, const char *action, cor_time when,
+	enum cor_res res, struct cor_obj *regarding, const char *type, const char *reason, const char *message);

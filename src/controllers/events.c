@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kubernetes Events (facts/printing.md 4.1). The name of an event is made of what it says about whom,
-// so a repetition finds the earlier one in the store and raises its count: nothing is remembered
-// here, also not across restarts. They are removed an hour after their last occurrence.
+// Kubernetes Events (facts/printing.md 4.1). Their names grow with time, so that lists show those of one
+// object as they happened. The last few thousand that were said are remembered by a hash: a repetition
+// raises the count of the first. They are removed an hour after their last occurrence.
 #include <stdio.h>
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 #include "controllers/rows.h"
 #include "gen/core_v1.h"
 
-enum { OBJECT_NAME_MAX = 200 };
+enum { OBJECT_NAME_MAX = 200, REMEMBERED = 2000 };
 
 static const cor_time EVENT_TTL = COR_HOUR;
 
@@ -81,6 +81,28 @@ static struct cor_str instance(struct cor_arena *a, const char *component) {
 	return cor_arena_printf(a, "%s-%s", component, name);
 }
 
+/* The name of the event that says this of that object; a new one for what was not said lately. */
+static struct cor_str name_of(struct cor_registry *registry, const struct core_v1_Event *e, struct cor_arena *a,
+	cor_time now) {
+	struct cor_recent_events *recent = cor_registry_recent_events(registry);
+	uint64_t h = 14695981039346656037u;
+	const struct cor_str said[] = { e->reportingComponent, e->involvedObject.uid, e->type, e->reason, e->message };
+	for (size_t i = 0; i < cor_countof(said); i++)
+		h = mix(h, said[i]);
+	const struct cor_str key = { (const char *)&h, sizeof(h) };
+	const char *known = cor_map_get(&recent->names, key);
+	if (known)
+		return cor_arena_str(a, cor_str_c(known));
+	if (recent->names.n >= REMEMBERED)
+		cor_recent_events_fini(recent);
+	struct cor_str about = e->involvedObject.name;
+	struct cor_str name = cor_arena_printf(a, "%.*s.%016llx",
+		(int)(about.n < OBJECT_NAME_MAX ? about.n : OBJECT_NAME_MAX), about.p,
+		(unsigned long long)now * 1000 + recent->said++ % 1000);
+	(void)cor_map_put(&recent->names, key, cor_str_dup_c(name));
+	return name;
+}
+
 static void fill(struct core_v1_Event *e, struct cor_arena *a, const char *component, const char *action,
 	const struct cor_obj *o, const struct cor_resource *res, cor_time now) {
 	char version[128];
@@ -100,17 +122,11 @@ static void fill(struct core_v1_Event *e, struct cor_arena *a, const char *compo
 		e->firstTimestamp = e->lastTimestamp = now;
 		e->count = 1;
 	}
-	uint64_t h = 14695981039346656037u;
-	const struct cor_str said[] = { e->reportingComponent, e->involvedObject.uid, e->type, e->reason, e->message };
-	for (size_t i = 0; i < cor_countof(said); i++)
-		h = mix(h, said[i]);
 	e->metadata.namespace = o->ns.n > 0 ? e->involvedObject.namespace : COR_STR("default");
-	e->metadata.name = cor_arena_printf(a, "%.*s.%016llx",
-		(int)(o->name.n < OBJECT_NAME_MAX ? o->name.n : OBJECT_NAME_MAX), o->name.p, (unsigned long long)h);
 }
 
-static void record(struct cor_registry *registry, const char *component, const char *action, enum cor_res res,
-	struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
+static void record(struct cor_registry *registry, const char *component, const char *action, cor_time when,
+	enum cor_res res, struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
 	struct recording *r = cor_new(struct recording);
 	r->registry = registry;
 	r->arena = cor_arena_new(1 << 20);
@@ -118,19 +134,19 @@ static void record(struct cor_registry *registry, const char *component, const c
 	r->event->type = cor_arena_str(r->arena, cor_str_c(type));
 	r->event->reason = cor_arena_str(r->arena, cor_str_c(reason));
 	r->event->message = cor_arena_str(r->arena, cor_str_c(message));
-	fill(r->event, r->arena, component, action, regarding, &cor_resources[res],
-		cor_now(cor_registry_world(registry)));
+	fill(r->event, r->arena, component, action, regarding, &cor_resources[res], when);
+	r->event->metadata.name = name_of(registry, r->event, r->arena, when);
 	start(r, find(r));
 }
 
 void cor_event_record(struct cor_registry *registry, const char *component, enum cor_res res,
 	struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
-	record(registry, component, NULL, res, regarding, type, reason, message);
+	record(registry, component, NULL, cor_now(cor_registry_world(registry)), res, regarding, type, reason, message);
 }
 
 void cor_event_record_action(struct cor_registry *registry, const char *component, const char *action,
-	enum cor_res res, struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
-	record(registry, component, action, res, regarding, type, reason, message);
+	cor_time when, enum cor_res res, struct cor_obj *regarding, const char *type, const char *reason, const char *message) {
+	record(registry, component, action, when, res, regarding, type, reason, message);
 }
 
 /* ---- removal ---- */

@@ -86,6 +86,9 @@ static bool give_range(struct cor_plan *p, struct core_v1_Node *n) {
 		n->spec.podCIDR = range;
 		n->spec.podCIDRs.p = list;
 		n->spec.podCIDRs.n = 1;
+		cor_plan_event(p, 1, COR_RES_NODES, n, "Normal", "RegisteredNode",
+			"Node %.*s event: Registered Node %.*s in Controller", COR_STR_ARG(n->metadata.name),
+			COR_STR_ARG(n->metadata.name));
 		return true;
 	}
 	cor_plan_event(p, 0, COR_RES_NODES, n, "Normal", "CIDRNotAvailable",

@@ -261,7 +261,7 @@ int cor_image_pull(struct cor_image_store *s, struct cor_str ref,
 	if (r < 0 && work && work->cancel && atomic_load(work->cancel))
 		return cor_fail(err, COR_E_CLOSED, "pull of \"%s\" was cancelled", p->ref.text);
 	if (r < 0)
-		return cor_wrap(err, "failed to pull image \"%s\"", p->ref.text);
+		return cor_wrap(err, "%s", p->ref.text);
 	if (ret)
 		*ret = image;
 	else

@@ -42,6 +42,7 @@ struct cor_node_status {
 	bool disk_low;                  /* DiskPressure */
 	cor_time disk_since;
 	char disk_text[400];
+	bool was_ready;                 /* as an agent before this one left it */
 	bool unheard;                   /* the last renewal of the lease failed */
 	struct cor_api_call *call, *lease_call;
 };
@@ -65,6 +66,18 @@ static void read_word(const char *path, const char *key, char *out, size_t size)
 		break;
 	}
 	(void)fclose(f);
+}
+
+/* Events about nodes have the name where others have the uid (facts/node-agent 21). */
+static void node_event(struct cor_node_status *s, const char *reason, const char *message) {
+	if (s->c.events)
+		cor_event_emit(s->c.events, &(struct cor_event_object){ .kind = "Node", .api_version = "v1",
+			.name = cor_str_c(s->c.name), .uid = cor_str_c(s->c.name) }, false, reason, "%s", message);
+}
+
+static void turned(struct cor_node_status *s, const char *reason) {
+	_cleanup_free_ char *message = cor_asprintf("Node %s status is now: %s", s->c.name, reason);
+	node_event(s, reason, message);
 }
 
 static void measure(struct cor_node_status *s) {
@@ -105,11 +118,7 @@ static bool look_at_disk(struct cor_node_status *s) {
 			(unsigned long long)(size >> 20), read_only ? ", and it is read-only" : "");
 	else
 		cor_info("%s has room again", s->c.data_dir);
-	const struct cor_event_object node = { .kind = "Node", .api_version = "v1", .name = cor_str_c(s->c.name),
-		.uid = cor_str_c(s->c.name) };
-	if (s->c.events)
-		cor_event_emit(s->c.events, &node, false, low ? "NodeHasDiskPressure" : "NodeHasNoDiskPressure",
-			"Node %s status is now: %s", s->c.name, low ? "NodeHasDiskPressure" : "NodeHasNoDiskPressure");
+	turned(s, low ? "NodeHasDiskPressure" : "NodeHasNoDiskPressure");
 	return true;
 }
 
@@ -235,6 +244,13 @@ static void look_at_node(struct cor_node_status *s, struct cor_str json) {
 	if (n->spec.podCIDR.n == 0 || s->registered)
 		return;
 	s->registered = true;
+	for (size_t i = 0; i < n->status.conditions.n; i++) {
+		const struct core_v1_NodeCondition *c = &n->status.conditions.p[i];
+		if (cor_str_eq_c(c->type, "Ready") && cor_str_eq_c(c->status, "True")) {
+			s->was_ready = true;
+			s->ready_since = c->lastTransitionTime;
+		}
+	}
 	s->c.registered(s->c.arg, n->spec.podCIDR);
 	/* Last: it takes the text with it. */
 	cor_informer_free(s->feed);
@@ -339,7 +355,14 @@ void cor_node_status_ready(struct cor_node_status *s) {
 	if (s->ready)
 		return;
 	s->ready = true;
-	s->ready_since = cor_now(s->c.world);
+	if (!s->was_ready) {
+		s->ready_since = cor_now(s->c.world);
+		turned(s, "NodeHasSufficientMemory");
+		if (!s->disk_low)
+			turned(s, "NodeHasNoDiskPressure");
+		turned(s, "NodeHasSufficientPID");
+		turned(s, "NodeReady");
+	}
 	on_status(&s->status);
 }
 
@@ -431,6 +454,7 @@ struct cor_node_status *cor_node_status_new(const struct cor_node_status_config 
 	follow(s);
 	c->world->timer_set(c->world, &s->status, STATUS_EVERY);
 	c->world->timer_set(c->world, &s->lease, COR_SECOND);
+	node_event(s, "Starting", "Starting kubelet.");
 	return s;
 }
 

@@ -61,6 +61,7 @@ struct work {
 	struct cor_obj *blob;
 	struct cor_str node;
 	struct cor_str message;
+	cor_time decided;
 };
 
 static void on_turn(struct cor_timer *t);
@@ -236,6 +237,7 @@ static struct work *work_new(struct cor_scheduler *s, struct pending *p, struct 
 	w->p = p;
 	w->arena = cor_arena_new(0);
 	w->blob = cor_obj_ref(blob);
+	w->decided = cor_now(s->world);
 	s->under_way++;
 	return w;
 }
@@ -316,7 +318,7 @@ static void write_condition(struct cor_buf *b, struct cor_str message, cor_time 
 }
 
 static void tell_why(struct cor_scheduler *s, struct pending *p, struct sched_try *t, struct cor_str message) {
-	cor_event_record_action(s->registry, "default-scheduler", "Scheduling", COR_RES_PODS, t->blob, "Warning",
+	cor_event_record_action(s->registry, "default-scheduler", "Scheduling", cor_now(s->world), COR_RES_PODS, t->blob, "Warning",
 		"FailedScheduling", cor_arena_cstr(t->arena, message));
 	if (says_already(t->pod, message)) {
 		wait_for_help(s, p);
@@ -341,7 +343,7 @@ static void bound(struct cor_op *op) {
 	if (op->status >= 0) {
 		struct cor_str text = cor_arena_printf(w->arena, "Successfully assigned %.*s/%.*s to %.*s",
 			COR_STR_ARG(w->blob->ns), COR_STR_ARG(w->blob->name), COR_STR_ARG(w->node));
-		cor_event_record_action(s->registry, "default-scheduler", "Binding", COR_RES_PODS, w->blob, "Normal",
+		cor_event_record_action(s->registry, "default-scheduler", "Binding", w->decided, COR_RES_PODS, w->blob, "Normal",
 			"Scheduled", text.p);
 		pending_free(s, w->p);
 	} else {

@@ -25,7 +25,8 @@ def test_crashing_and_missing_images_are_named(machine):
     apply(machine, pod("crashing", "exit 1"), pod("imageless", "true", image="127.0.0.1:1/none:1"))
     machine.wait_for("the back-off", lambda: "CrashLoopBackOff" in row(machine, "crashing"))
     machine.wait_for("the pull's failure", lambda: re.search("ErrImagePull|ImagePullBackOff", row(machine, "imageless")))
-    machine.wait_for("its event", lambda: 'Failed to pull image "127.0.0.1:1/none:1"' in machine.kubectl("get", "events"))
+    machine.wait_for("its event", lambda: 'Failed to pull image "127.0.0.1:1/none:1": 127.0.0.1:1/none:1: 127.0.0.1:1: '
+                     in machine.kubectl("get", "events"))
     machine.wait_for("its event", lambda: "crashing" in events(machine, "crashing").get("BackOff", {}).get("message", ""))
 
 

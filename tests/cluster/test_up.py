@@ -113,3 +113,32 @@ def test_a_killed_server_comes_back_with_everything(machine):
     os.kill(first, signal.SIGKILL)
     machine.wait_for("the API answers", lambda: "survivor" in machine.kubectl("get", "configmap", "-o", "name", code=None))
     assert process(machine, "server") not in (0, first)
+
+
+def test_the_node_tells_what_happened_to_it(fresh):
+    fresh.coracle("up")
+
+    def told(**fields):
+        selector = ",".join(f"{k}={v}" for k, v in {"involvedObject.kind": "Node", **fields}.items())
+        return fresh.get("events", "--field-selector", selector)["items"]
+
+    node = fresh.get("nodes")["items"][0]["metadata"]["name"]
+    mine = [e["reason"] for e in fresh.wait_for("the node is ready", lambda: [
+        e for e in told(source="kubelet")] if told(reason="NodeReady") else None)]
+    first = ["Starting", "NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady"]
+    assert mine == first
+    registered = told(reason="RegisteredNode")[0]
+    assert registered["message"] == f"Node {node} event: Registered Node {node} in Controller"
+    assert registered["source"]["component"] == "node-controller"
+    since = ready_since(fresh)
+    described = fresh.kubectl("describe", "node", node)
+    assert all(reason in described.split("\nEvents:\n")[1] for reason in [*first, "RegisteredNode"])
+    fresh.coracle("down")
+    fresh.coracle("up")
+    fresh.wait_for("another start", lambda: len(told(reason="Starting")) == 2)
+    assert len(told(reason="NodeReady")) == 1 and ready_since(fresh) == since
+
+
+def ready_since(machine):
+    conditions = machine.get("nodes")["items"][0]["status"]["conditions"]
+    return next(c["lastTransitionTime"] for c in conditions if c["type"] == "Ready" and c["status"] == "True")

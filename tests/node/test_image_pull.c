@@ -123,7 +123,7 @@ static void test_real(void **state) {
 	cor_image_unref(i);
 	cor_image_unref(again);
 	must_fail(s, "localhost:5000/team/app:2", NULL, COR_E_NOT_FOUND,
-		"failed to pull image \"localhost:5000/team/app:2\": not found");
+		"localhost:5000/team/app:2: not found");
 	must_fail(s, "localhost:5000/None", NULL, COR_E_INVALID,
 		"couldn't parse image name \"localhost:5000/None\": invalid reference format");
 	must_fail(s, "localhost:5999/app:1", NULL, -ECONNREFUSED, "localhost:5999: ");
