@@ -18,6 +18,20 @@ def test_on_delete_waits_for_the_user(machine):
     assert "env" not in machine.get("pod", "ondelete-1")["spec"]["containers"][0]
 
 
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+def test_pods_begin_one_by_one_or_together(machine, policy):
+    """None of them gets ready: only those that do not wait for each other are there."""
+    name = policy.lower()
+    apply(machine, workload("StatefulSet", name, 3, spec={"podManagementPolicy": policy},
+                            readinessProbe={"exec": {"command": ["false"]}}))
+    count = 1 if policy == "OrderedReady" else 3
+    machine.kubectl("wait", f"sts/{name}", f"--for=jsonpath={{.status.replicas}}={count}", "--timeout=30s")
+    machine.kubectl("wait", f"pod/{name}-{count - 1}", "--for=jsonpath={.status.phase}=Running", "--timeout=30s")
+    assert len(machine.get("pods", "-l", f"app={name}")["items"]) == count
+    machine.kubectl("scale", f"sts/{name}", "--replicas=0")
+    machine.wait_for("none", lambda: not machine.get("pods", "-l", f"app={name}")["items"])
+
+
 def test_partition_keeps_the_lower_ones(machine):
     apply(machine, workload("StatefulSet", "part", 2, spec={
         "updateStrategy": {"rollingUpdate": {"partition": 1}}, "podManagementPolicy": "Parallel"}))

@@ -159,7 +159,7 @@ def containers(machine):
             for s in p["status"]["containerStatuses"]}
 
 
-@pytest.mark.parametrize("command", ["server", "node"])
+@pytest.mark.parametrize("command", ["server", "node", "dns"])
 def test_kill_9_stops_no_container_and_starts_none_twice(visits, command):
     before = containers(visits)
     pid = process(visits, command)
@@ -170,10 +170,16 @@ def test_kill_9_stops_no_container_and_starts_none_twice(visits, command):
     assert visit(visits, "app-python-1", 8000)
     assert containers(visits) == before
     visits.kubectl("exec", "pod/app-python-1", "--", "true")
+    name = "app-javascript.default.svc.cluster.local"
+    visits.wait_for("names", lambda: visits.get("svc", "app-javascript")["spec"]["clusterIP"] in visits.kubectl(
+        "exec", "pod/app-python-1", "--", "nslookup", name, code=None))
 
 
 def test_down_and_up_again_keeps_everything(visits):
     before = [count_of(visits, f"app-python-{i}") for i in range(2)]
+    kinds = "sts,deploy,rs,svc,pvc,pv,sc,cm,sa,ns,no,controllerrevisions,pods"
+    objects = {(o["kind"], o["metadata"]["name"]): (o["metadata"]["uid"], o.get("spec", {}).get("clusterIP"),
+               [p.get("nodePort") for p in o.get("spec", {}).get("ports", [])]) for o in visits.get(kinds)["items"]}
     visits.coracle("down", timeout=120)
     assert visits.leftovers() == []
     visits.coracle("up")
@@ -181,3 +187,7 @@ def test_down_and_up_again_keeps_everything(visits):
     visits.kubectl("wait", "--for=condition=Ready", "pod/app-python-0", "pod/app-python-1", "--timeout=60s",
                    timeout=90)
     assert [count_of(visits, f"app-python-{i}") for i in range(2)] == before
+    assert {(o["kind"], o["metadata"]["name"]): (o["metadata"]["uid"], o.get("spec", {}).get("clusterIP"),
+            [p.get("nodePort") for p in o.get("spec", {}).get("ports", [])]) for o in visits.get(kinds)["items"]} == objects
+    visits.wait_for("the address to answer", lambda: "ok" in visits.run(
+        "curl", "-fsS", "--max-time", "5", f"http://{ADDRESS}:8000/healthz", code=None))
