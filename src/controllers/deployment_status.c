@@ -159,7 +159,9 @@ static void progress(struct deploy *s) {
 				subject(s, "has timed out progressing."));
 	}
 	c = find(st, COR_STR("Progressing"));
-	if (c && !cor_str_eq(c->reason, COR_STR("ProgressDeadlineExceeded")))
+	/* The clock of a rollout that was done runs no more; the next one has not begun yet. */
+	if (c && !cor_str_eq(c->reason, COR_STR("ProgressDeadlineExceeded")) &&
+		!cor_str_eq(c->reason, COR_STR("NewReplicaSetAvailable")))
 		cor_plan_again_at(s->p, c->lastUpdateTime +
 			(*s->d->spec.progressDeadlineSeconds + 1) * COR_SECOND);
 }

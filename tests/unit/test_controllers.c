@@ -139,6 +139,18 @@ static void test_recreate_goes_on_with_the_sets_of_a_predecessor(void **state) {
 	assert_true(says(rig, COR_RES_DEPLOYMENTS, "d", "\"availableReplicas\":2"));
 }
 
+/* Ten minutes after a rollout the next one had its deadline in the past, and was planned again without a pause until
+ * its old pods were gone. */
+static void test_recreate_of_a_deployment_that_was_done_long_ago(void **state) {
+	struct rig *rig = *state;
+	create(rig, COR_RES_DEPLOYMENTS, DEPLOYMENT("d", "2", "\"strategy\":{\"type\":\"Recreate\"},", "1"));
+	cluster_run_for(rig->c, 11 * COR_MINUTE);
+	patch(rig, COR_RES_DEPLOYMENTS, "d", IMAGE("2"));
+	settle(rig);
+	assert_int_equal(count(rig, COR_RES_PODS), 2);
+	assert_true(says(rig, COR_RES_DEPLOYMENTS, "d", "NewReplicaSetAvailable"));
+}
+
 static void test_what_refuses_its_pods_is_in_the_status(void **state) {
 	struct rig *rig = *state;
 	create(rig, COR_RES_DEPLOYMENTS, "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"replicas\":2,\"selector\":{\"matchLabels\":"
@@ -444,6 +456,7 @@ int main(void) {
 		RIG_TEST(test_a_pod_and_its_claim_go_in_the_foreground),
 		RIG_TEST(test_endpoints_written_by_hand_are_mirrored), RIG_TEST(test_what_refuses_its_pods_is_in_the_status), RIG_TEST(test_a_set_takes_the_place_of_a_strange_pod),
 		RIG_TEST(test_recreate_goes_on_with_the_sets_of_a_predecessor),
+		RIG_TEST(test_recreate_of_a_deployment_that_was_done_long_ago),
 		RIG_TEST(test_a_pod_that_does_not_tolerate_has_to_go), RIG_TEST(test_a_budget_counts_what_may_go),
 		RIG_TEST(test_half_of_three_pods_is_two), RIG_TEST(test_a_pod_stays_as_long_as_it_tolerates),
 		RIG_TEST(test_a_taint_that_goes_in_time_drives_nobody_away), RIG_TEST(test_the_only_node_is_silent),
