@@ -482,6 +482,33 @@ static inline const struct cor_field *fast_field(const struct cor_type *t, const
 	return f;
 }
 
+/* The same with white space between the tokens, as many clients write it. */
+__attribute__((noinline))
+static const struct cor_field *spaced_field(const struct cor_type *t, const char **p,
+		const char *end, bool first, struct cor_str *ret_key) {
+	const char *q = first ? *p : cor_skip_space(*p, end);
+	if (q == end || (*q != ',' && !first))
+		return NULL;
+	q = cor_skip_space(q + 1, end);
+	const char *name = q + 1;
+	if (end - q < 17 || *q != '"')
+		return NULL;
+	q = cor_scan_quote(name, end);
+	size_t n = (size_t)(q - name);
+	const struct cor_field *f = q < end && n > 0 ? match_name(t, name, n) : NULL;
+	if (!f)
+		return NULL;
+	q = cor_skip_space(q + 1, end);
+	if (q == end || *q != ':')
+		return NULL;
+	q = cor_skip_space(q + 1, end);
+	if (q == end)
+		return NULL;
+	*ret_key = (struct cor_str){ name, n };
+	*p = q;
+	return f;
+}
+
 /* Where reading goes on is kept in p, not in r->p, as long as nobody else has to know: each step
  * waits for the last one, and a detour through memory doubles the wait. */
 static bool read_message(struct cor_json_reader *r, const struct cor_type *t, void *obj) {
@@ -500,6 +527,8 @@ static bool read_message(struct cor_json_reader *r, const struct cor_type *t, vo
 			break;
 		}
 		const struct cor_field *f = fast_field(t, &p, end, p == from, &step.name);
+		if (__builtin_expect(!f && end - p > 1 && p[1] != '}', 0))
+			f = spaced_field(t, &p, end, p == from, &step.name);
 		if (__builtin_expect(!f, 0)) {
 			bool first = p == from;
 			r->p = p;

@@ -2,6 +2,8 @@
 // Lookups in the generated tables of types and resources.
 #include "codec/type.h"
 
+#include <endian.h>
+
 #include "base/mem.h"
 
 const struct cor_type *cor_type_by_name(struct cor_str name) {
@@ -59,13 +61,14 @@ const struct cor_field *cor_type_field(const struct cor_type *t, struct cor_str 
 	if (json_name.n == 0 || json_name.n > 255)
 		return NULL;
 	uint64_t prefix = 0;
-	for (size_t i = 0; i < json_name.n && i < 8; i++)
-		prefix |= (uint64_t)(unsigned char)json_name.p[i] << (8 * i);
+	memcpy(&prefix, json_name.p, json_name.n < 8 ? json_name.n : 8);
+	prefix = le64toh(prefix);
 	const uint8_t *slots = cor_type_bytes + t->slots;
 	size_t h = (prefix * t->slot_mul) >> t->slot_shift;
 	for (; slots[h] != COR_NO_FIELD; h = (h + 1) & t->slot_mask) {
 		const struct cor_field *f = &cor_type_fields(t)[slots[h]];
-		if (f->json_n == json_name.n && memcmp(cor_field_json(f), json_name.p, json_name.n) == 0)
+		if (f->prefix == prefix && f->json_n == json_name.n &&
+			memcmp(cor_field_json(f), json_name.p, json_name.n) == 0)
 			return f;
 	}
 	return NULL;

@@ -98,7 +98,7 @@ struct cor_batch *cor_batch_new(struct cor_store *s, struct pending_list writes,
 		if (p->durable && !p->remove)
 			bytes += plain_size(p->obj);
 	b->records = cor_calloc(writes.n, sizeof(*b->records));
-	b->json = cor_calloc(1, bytes + 1);
+	b->json = cor_realloc(NULL, bytes + 1);
 	char *at = b->json;
 	for (const struct pending *p = writes.head; p; p = p->next) {
 		if (!p->durable)
