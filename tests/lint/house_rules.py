@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks what a script can check of our C: who includes whom, sizes, forbidden calls, first lines.
+"""Checks what a script can check of our C: who includes whom, sizes, forbidden calls, first lines; and that
+what the map names is there.
 
 Prints one line "file:line: what is wrong and what to do" per finding and exits with 1 if there
 are any. With --headers it also compiles each header of src/ alone; generated headers are found
@@ -16,6 +17,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 SPDX = "SPDX-License-Identifier: Apache-2.0"
+MAPS = ("ARCHITECTURE.md", "README.md", "CONTRIBUTING.md")
 FILE_LINES_MAX = 1500
 FUNCTION_LINES_MAX = 150
 
@@ -193,6 +195,15 @@ def check_text(path, text):
         yield from check_c(path, text, lines)
 
 
+def check_map(text, paths):
+    """(line, message) for every file or folder in `...` that no path ends with; * stands for anything."""
+    for number, line in enumerate(text.split("\n"), 1):
+        for name in re.findall(r"`([\w./*-]+(?:\.(?:c|h|py|md|api)|/))`", line):
+            wanted = re.compile("(^|.*/)" + re.escape(name).replace(r"\*", "[^/]*") + ("" if name.endswith("/") else "$"))
+            if not any(wanted.match(path) for path in paths):
+                yield number, f"there is no {name}"
+
+
 def files(root):
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(d for d in folders if not d.startswith((".", "build"))
@@ -226,7 +237,12 @@ def main():
     root = os.path.normpath(options.root)
 
     findings, headers, texts, count = [], [], {}, 0
-    for path in files(root):
+    paths = list(files(root))
+    for path in MAPS:
+        if path in paths:
+            with open(os.path.join(root, path), encoding="utf-8") as f:
+                findings += (f"{path}:{line}: {what}" for line, what in check_map(f.read(), paths))
+    for path in paths:
         if not path.endswith((".c", ".h", ".py", ".sh", ".api", "meson.build")):
             continue
         count += 1

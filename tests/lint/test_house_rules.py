@@ -3,7 +3,7 @@
 """Each rule of house_rules.py finds what it should, at the right line, and nothing else."""
 import unittest
 
-from house_rules import FORBIDDEN, SPDX, check_cycles, check_text
+from house_rules import FORBIDDEN, SPDX, check_cycles, check_map, check_text
 
 HEAD = f"// {SPDX}\n"
 LONG = "int f(int a,\n\tint b) {\n" + "\ta++;\n" * 148 + "}\n"
@@ -80,6 +80,12 @@ class HouseRules(unittest.TestCase):
         tree["src/b/b_priv.h"] = '#include "b/b_priv.h"\n'
         [(path, line, message)] = check_cycles(tree)
         self.assertIn("src/b/b_priv.h -> src/b/b_priv.h", message)
+
+    def test_what_the_map_names(self):
+        paths = ["docs/internals/base.md", "src/api/op_get.c", "src/api/kinds/pod.c", "README.md"]
+        self.assertEqual(list(check_map("`base.md` and `op_*.c`, `api/kinds/`,\n`src/api/op_get.c` `kubectl get`", paths)), [])
+        self.assertEqual(list(check_map("`README.md`\n`ase.md` or `p_get.c`\n`api/kind/`", paths)),
+                         [(2, "there is no ase.md"), (2, "there is no p_get.c"), (3, "there is no api/kind/")])
 
 
 if __name__ == "__main__":
