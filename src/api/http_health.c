@@ -183,25 +183,38 @@ bool api_health(struct api_req *q) {
 void api_component_statuses(struct api_req *q) {
 	static const char *const names[] = { "scheduler", "controller-manager", "etcd-0" };
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	bool one = q->info.name.n > 0, found = false;
+	bool one = q->info.name.n > 0, table = q->transform == API_TABLE, found = false;
+	struct cor_err err;
 	api_warn(q, COR_STR("v1 ComponentStatus is deprecated in v1.19+"));
-	if (!one)
+	if (!api_check_include(q))
+		return;
+	if (table)
+		api_write_table_head(q, COR_STR("{}"), true, &b);
+	else if (!one)
 		cor_buf_c(&b, "{\"kind\":\"ComponentStatusList\",\"apiVersion\":\"v1\",\"metadata\":{},"
 			"\"items\":[");
 	for (size_t i = 0; i < cor_countof(names); i++) {
 		if (one && !cor_str_eq_c(q->info.name, names[i]))
 			continue;
-		cor_buf_printf(&b, "%s{\"kind\":\"ComponentStatus\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":"
-			"\"%s\"},\"conditions\":[{\"type\":\"Healthy\",\"status\":\"True\",\"message\":\"ok\"}]}",
-			found ? "," : "", names[i]);
+		struct cor_str json = cor_arena_printf(q->arena, "{\"kind\":\"ComponentStatus\",\"apiVersion\":\"v1\","
+			"\"metadata\":{\"name\":\"%s\"},\"conditions\":[{\"type\":\"Healthy\",\"status\":\"True\","
+			"\"message\":\"ok\"}]}", names[i]);
+		if (found)
+			cor_buf_byte(&b, ',');
 		found = true;
+		if (!table)
+			cor_buf_str(&b, json);
+		else if (api_write_row(q, json, NULL, q->arena, &b, &err) < 0) {
+			api_fail(q, &err);
+			return;
+		}
 	}
-	if (!one)
+	if (table || !one)
 		cor_buf_c(&b, "]}");
 	if (!found) {
 		api_fail_status(q, COR_REASON_NOT_FOUND, "componentstatuses \"%.*s\" not found",
 			COR_STR_ARG(q->info.name));
 		return;
 	}
-	api_reply_json(q, 200, one ? q->res->type : q->res->list_type, cor_buf_view(&b));
+	api_reply_json(q, 200, table ? NULL : one ? q->res->type : q->res->list_type, cor_buf_view(&b));
 }

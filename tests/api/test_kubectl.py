@@ -137,6 +137,38 @@ def test_bad_input_is_named(cluster):
     assert "NoSuchKind" in err
 
 
+FILLED_IN = [
+    ("scheduling.k8s.io/v1", "PriorityClass", {"value": 5}, {"preemptionPolicy": "PreemptLowerPriority"}),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", {"spec": {
+        "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}, {"spec": {
+            "minReplicas": 1, "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {
+                "type": "Utilization", "averageUtilization": 80}}}]}}),
+    ("networking.k8s.io/v1", "NetworkPolicy", {"spec": {"podSelector": {}, "egress": [{"ports": [{"port": 53}]}]}}, {"spec": {
+        "policyTypes": ["Ingress", "Egress"], "egress": [{"ports": [{"port": 53, "protocol": "TCP"}]}]}}),
+]
+
+
+def holds(whole, part):
+    return all(holds(whole[k], v) if isinstance(v, dict) else whole[k] == v for k, v in part.items())
+
+
+@pytest.mark.parametrize("version,kind,given,wanted", FILLED_IN, ids=[k for _, k, _, _ in FILLED_IN])
+def test_what_is_left_out_is_filled_in(cluster, version, kind, given, wanted):
+    """kubectl describe counts on it; it fails without."""
+    cluster.kubectl("create", "-f", "-", input=json.dumps({
+        "apiVersion": version, "kind": kind, "metadata": {"name": "filled"}, **given}))
+    assert holds(cluster.get(kind, "filled"), wanted)
+    assert "Name: " in cluster.kubectl("describe", kind, "filled")
+
+
+def test_built_in_objects_can_be_described(cluster):
+    for kind in ("priorityclasses", "storageclasses", "clusterroles", "clusterrolebindings", "namespaces", "services"):
+        assert "Name:" in cluster.kubectl("describe", kind)
+    assert cluster.kubectl("get", "componentstatuses").splitlines()[:2] == [
+        "NAME                 STATUS    MESSAGE   ERROR", "scheduler            Healthy   ok        "]
+    assert cluster.kubectl("get", "componentstatuses", "etcd-0", "--no-headers").split() == ["etcd-0", "Healthy", "ok"]
+
+
 HEADERS = {
     "pods": "NAME READY STATUS RESTARTS AGE IP NODE NOMINATED-NODE READINESS-GATES",
     "statefulsets": "NAME READY AGE CONTAINERS IMAGES",

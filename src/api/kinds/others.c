@@ -2,6 +2,8 @@
 // Kinds whose rules fit into a line or two: how they are named, whether a PUT may create them or
 // needs a resourceVersion, what a deletion answers (facts/kinds.md 2.5 and 3.2).
 #include "api/kinds/network.h"
+#include "api/kinds/podspec.h"
+#include "gen/autoscaling_v2.h"
 #include "gen/policy_v1.h"
 #include "gen/rbac_v1.h"
 #include "gen/scheduling_v1.h"
@@ -136,6 +138,11 @@ static void budget_validate_update(
 
 enum { USER_PRIORITY_MAX = 1000000000 };
 
+static void priority_defaults(struct cor_kind_ctx *ctx, void *obj) {
+	scheduling_v1_PriorityClass *p = obj;
+	cor_default_str(&p->preemptionPolicy, "PreemptLowerPriority");
+}
+
 static void priority_validate(
 	struct cor_kind_ctx *ctx, const void *obj, struct cor_field_errors *e) {
 	static const char *const preemption[] = { "Never", "PreemptLowerPriority", NULL };
@@ -173,6 +180,42 @@ static void priority_validate_update(
 		e, COR_ROOT("preemptionPolicy"), p->preemptionPolicy, was->preemptionPolicy);
 }
 
+/* ---- HorizontalPodAutoscaler ---- */
+
+static void hpa_defaults(struct cor_kind_ctx *ctx, void *obj) {
+	autoscaling_v2_HorizontalPodAutoscaler *h = obj;
+	cor_default_i32(ctx->arena, &h->spec.minReplicas, 1);
+	autoscaling_v2_MetricSpec *m = h->spec.metrics.n == 0 ? cor_arena_push(ctx->arena, &h->spec.metrics) : NULL;
+	if (!m || !(m->resource = cor_arena_new_of(ctx->arena, autoscaling_v2_ResourceMetricSource)))
+		return;
+	m->type = COR_STR("Resource");
+	m->resource->name = COR_STR("cpu");
+	m->resource->target.type = COR_STR("Utilization");
+	cor_default_i32(ctx->arena, &m->resource->target.averageUtilization, 80);
+}
+
+/* ---- NetworkPolicy ---- */
+
+static void policy_ports(networking_v1_NetworkPolicyPort *p, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		cor_default_str(&p[i].protocol, "TCP");
+}
+
+static void netpol_defaults(struct cor_kind_ctx *ctx, void *obj) {
+	networking_v1_NetworkPolicySpec *s = &((networking_v1_NetworkPolicy *)obj)->spec;
+	for (size_t i = 0; i < s->ingress.n; i++)
+		policy_ports(s->ingress.p[i].ports.p, s->ingress.p[i].ports.n);
+	for (size_t i = 0; i < s->egress.n; i++)
+		policy_ports(s->egress.p[i].ports.p, s->egress.p[i].ports.n);
+	if (s->policyTypes.n > 0)
+		return;
+	struct cor_str *type = cor_arena_push(ctx->arena, &s->policyTypes);
+	if (type)
+		*type = COR_STR("Ingress");
+	if (type && s->egress.n > 0 && (type = cor_arena_push(ctx->arena, &s->policyTypes)))
+		*type = COR_STR("Egress");
+}
+
 #define RBAC(id, defaults_, validate_, update_)                                                    \
 	{                                                                                          \
 		.res = (id), .flags = COR_KIND_CREATE_ON_UPDATE,                                   \
@@ -203,25 +246,26 @@ static const struct cor_kind_ops others[] = {
 	RBAC(COR_RES_CLUSTERROLES, NULL, cluster_role_validate, cluster_role_update),
 	RBAC(COR_RES_ROLEBINDINGS, binding_defaults, NULL, binding_update),
 	RBAC(COR_RES_CLUSTERROLEBINDINGS, cluster_binding_defaults, NULL, cluster_binding_update),
-	KEPT(COR_RES_HORIZONTALPODAUTOSCALERS, COR_KIND_GENERATION),
+	{ .res = COR_RES_HORIZONTALPODAUTOSCALERS, .prepare_create = only_kept, .defaults = hpa_defaults },
 	{ .res = COR_RES_PODDISRUPTIONBUDGETS,
 		.flags = COR_KIND_NO_UNCONDITIONAL | COR_KIND_GENERATION,
 		.name_rule = cor_name_path_segment,
 		.validate = budget_validate,
 		.validate_update = budget_validate_update },
 	{ .res = COR_RES_PRIORITYCLASSES,
+		.defaults = priority_defaults,
 		.validate = priority_validate,
 		.validate_update = priority_validate_update },
 	{ .res = COR_RES_CERTIFICATESIGNINGREQUESTS, .name_rule = cor_name_path_segment },
 	KEPT(COR_RES_DAEMONSETS, COR_KIND_GENERATION),
 	KEPT(COR_RES_JOBS, COR_KIND_GENERATION | COR_KIND_ORPHAN_DEFAULT),
-	KEPT(COR_RES_HORIZONTALPODAUTOSCALERS, 0),
 	KEPT(COR_RES_CRONJOBS, COR_KIND_GENERATION),
 	CHECKED(COR_RES_INGRESSES, COR_KIND_GENERATION, cor_ingress),
 	CHECKED(COR_RES_INGRESSCLASSES, COR_KIND_GENERATION, cor_ingressclass),
 	{ .res = COR_RES_NETWORKPOLICIES,
 		.flags = COR_KIND_GENERATION,
 		.prepare_create = only_kept,
+		.defaults = netpol_defaults,
 		.validate = cor_networkpolicy_validate,
 		.validate_update = cor_networkpolicy_validate_update },
 	PLAIN(COR_RES_FLOWSCHEMAS, COR_KIND_GENERATION),
