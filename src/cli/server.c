@@ -63,16 +63,20 @@ static int split_listen(struct server *s, struct cor_err *err) {
 	return 0;
 }
 
+/* Whoever started us waits for these lines: "certificates" once they are there, and the URL. */
+static void tell(struct server *s, const char *line) {
+	if (s->ready >= 0 && write((int)s->ready, line, strlen(line)) < 0)
+		cor_warn("the ready descriptor cannot be written");
+}
+
 static void published(void *arg, int status) {
 	struct server *s = arg;
 	if (status < 0)
 		cor_warn("not everything that the server says about itself could be written");
 	cor_info("ready: https://%s:%d", s->advertise, s->port);
-	/* Whoever started us waits for this line. */
 	char line[160];
-	int n = snprintf(line, sizeof(line), "https://%s:%d\n", s->advertise, s->port);
-	if (s->ready >= 0 && write((int)s->ready, line, (size_t)n) < 0)
-		cor_warn("the ready descriptor cannot be written");
+	(void)snprintf(line, sizeof(line), "https://%s:%d\n", s->advertise, s->port);
+	tell(s, line);
 }
 
 static void publish(struct server *s) {
@@ -186,10 +190,10 @@ static int start(struct server *s, struct cor_err *err) {
 		return r;
 	if (!s->advertise)
 		s->advertise = strcmp(s->host, "0.0.0.0") == 0 ? "127.0.0.1" : s->host;
-	r = make_certs(s, err);
-	if (r >= 0)
-		r = open_registry(s, err);
-	if (r < 0)
+	if ((r = make_certs(s, err)) < 0)
+		return r;
+	tell(s, "certificates\n");
+	if ((r = open_registry(s, err)) < 0)
 		return r;
 	s->engine = cor_engine_new(s->registry, cor_controllers);
 	s->scheduler = cor_scheduler_new(s->registry);

@@ -49,8 +49,8 @@ struct up {
 	size_t n;
 	off_t log_start;                /* of what this start adds to the log */
 	int front_fd;                   /* to whoever started us, as long as they wait; else -1 */
-	int serving_fd;                 /* the server writes its URL to it when it serves; -1 after that */
-	int go_fd;                      /* closed then, which the node agent waits for: it needs certificates and API */
+	int server_fd;                  /* the server writes to it that it has certificates, and its URL when it serves */
+	int go_fd;                      /* for the node agent: a byte at the first, closed at the second, then -1 */
 };
 
 static time_t now_s(void) {
@@ -99,7 +99,7 @@ static int start_child(struct up *u, struct child *c) {
 
 /* 1 when it is of no use to start it again: it said itself that it cannot, and somebody waits for it. */
 static int child_died(const struct up *u, struct child *c, int status) {
-	bool never_served = c == u->children && u->serving_fd >= 0;
+	bool never_served = c == u->children && u->go_fd >= 0;
 	c->pid = 0;
 	if (never_served || (u->front_fd >= 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
 		cor_error("the %s did not start", c->name);
@@ -149,15 +149,18 @@ static void close_fd(int *fd) {
 	*fd = -1;
 }
 
-/* The server's line goes on to the front, which waits for it. */
-static void on_serving(struct up *u) {
+/* The first URL goes on to the front, which waits for it. */
+static void on_server_line(struct up *u) {
 	char line[200];
-	ssize_t n = read(u->serving_fd, line, sizeof(line));
-	if (n <= 0)
+	ssize_t n = read(u->server_fd, line, sizeof(line));
+	if (n <= 0 || u->go_fd < 0)
 		return;
+	if (!cor_str_contains((struct cor_str){ line, (size_t)n }, COR_STR("https://"))) {
+		(void)!write(u->go_fd, line, 1);
+		return;
+	}
 	if (u->front_fd >= 0)
 		(void)!write(u->front_fd, line, (size_t)n);
-	close_fd(&u->serving_fd);
 	close_fd(&u->go_fd);
 }
 
@@ -196,13 +199,13 @@ static int supervise(struct up *u) {
 	while (!failed) {
 		int wait_ms = start_children(u);
 		struct pollfd p[] = {
-			{ .fd = sig, .events = POLLIN }, { .fd = u->serving_fd, .events = POLLIN }, { .fd = u->front_fd },
+			{ .fd = sig, .events = POLLIN }, { .fd = u->server_fd, .events = POLLIN }, { .fd = u->front_fd },
 		};
 		struct signalfd_siginfo info;
 		if (poll(p, cor_countof(p), wait_ms) <= 0)
 			continue;
-		if (u->serving_fd >= 0 && p[1].revents)
-			on_serving(u);
+		if (p[1].revents)
+			on_server_line(u);
 		/* Nobody reads it any more. */
 		if (u->front_fd >= 0 && p[2].revents)
 			close_fd(&u->front_fd);
@@ -226,15 +229,15 @@ static int supervise(struct up *u) {
 
 /* ---- what is started ---- */
 
-static void describe(struct up *u, int serving_write, int go_read) {
+static void describe(struct up *u, int server_write, int go_read) {
 	struct child *s = &u->children[u->n++];
 	char *server_dir = cor_asprintf("%s/server", u->cluster.data_dir);
 	s->name = "server";
-	s->fd = serving_write;
+	s->fd = server_write;
 	const char *argv[] = {
 		"coracle", "server", "--data-dir", server_dir, "--listen", u->listen, "--advertise", u->advertise,
 		"--node-name", u->hostname, "--uid", cor_asprintf("%d", COR_CLUSTER_UID), "--ready-fd",
-		cor_asprintf("%d", serving_write), NULL,
+		cor_asprintf("%d", server_write), NULL,
 	};
 	memcpy(s->argv, argv, sizeof(argv));
 	if (!cor_has_command("node"))
@@ -372,7 +375,7 @@ static int wait_ready(struct up *u, int fd, struct cor_err *err) {
 /* The supervisor's process; does not return. */
 _Noreturn static void be_supervisor(struct up *u, int front_fd) {
 	struct cor_err err = { 0 };
-	int lock = -1, serving[2], go[2];
+	int lock = -1, server[2], go[2];
 	u->front_fd = front_fd;
 	if (!u->foreground)
 		to_background(u);
@@ -386,14 +389,14 @@ _Noreturn static void be_supervisor(struct up *u, int front_fd) {
 		cor_error("%s", err.message);
 		exit(1);
 	}
-	/* The write end stays open here: a server that is started again finds it. */
-	if (pipe2(serving, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0) {
+	/* Both ends stay open here: a process that is started again finds its own. */
+	if (pipe2(server, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0) {
 		cor_error("pipe: %s", strerror(errno));
 		exit(1);
 	}
-	u->serving_fd = serving[0];
+	u->server_fd = server[0];
 	u->go_fd = go[1];
-	describe(u, serving[1], go[0]);
+	describe(u, server[1], go[0]);
 	exit(supervise(u));
 }
 
@@ -427,7 +430,7 @@ static int run(struct up *u, struct cor_err *err) {
 
 int cor_cmd_up(int argc, char **argv) {
 	struct up u = {
-		.name = "default", .listen = "0.0.0.0:6443", .resolv_conf = "/etc/resolv.conf", .front_fd = -1, .serving_fd = -1,
+		.name = "default", .listen = "0.0.0.0:6443", .resolv_conf = "/etc/resolv.conf", .front_fd = -1, .server_fd = -1,
 		.go_fd = -1,
 	};
 	const struct cor_option opts[] = {

@@ -37,6 +37,7 @@ struct cor_agent {
 	struct cor_pvs *pvs;
 	struct cor_pods *pods;
 	struct cor_kubelet *kubelet;
+	struct cor_tls *tls;            /* the kubelet's API's */
 	struct cor_node_status *status;
 	struct cor_informer *pod_feed, *service_feed, *slice_feed;
 	struct cor_arena *scratch;
@@ -209,11 +210,8 @@ static int start_pods(struct cor_agent *a, struct cor_err *err) {
 		.services = each_service, .services_synced = know_services, .container_exited = tell_kubelet, .arg = a,
 	};
 	a->pods = cor_pods_new(&pc);
-	struct cor_tls *tls = kubelet_tls(a, err);
-	if (!tls)
-		return err->code;
 	struct cor_kubelet_config kc = {
-		.loop = a->c.loop, .world = a->c.world, .rt = a->rt, .tls = tls, .node_name = a->c.node_name,
+		.loop = a->c.loop, .world = a->c.world, .rt = a->rt, .tls = a->tls, .node_name = a->c.node_name,
 		.data_dir = a->c.data_dir, .address = "0.0.0.0", .port = a->c.kubelet_port, .healthz_port = -1,
 		.pods = cor_pods_lookup(a->pods),
 	};
@@ -255,13 +253,11 @@ static void on_ready(void *arg) {
 		a->c.ready(a->c.arg);
 }
 
-static void wait_for_api(struct cor_agent *a) {
+/* Until whoever starts us has something to say, or has said all. */
+static void wait_for_start(struct cor_agent *a) {
 	char byte;
-	if (a->c.start_fd < 0)
-		return;
-	while (read(a->c.start_fd, &byte, 1) < 0 && errno == EINTR)
+	while (a->c.start_fd >= 0 && read(a->c.start_fd, &byte, 1) < 0 && errno == EINTR)
 		;
-	(void)close(a->c.start_fd);
 }
 
 static void clock_set(void *arg, cor_time by) {
@@ -283,10 +279,16 @@ static int start_parts(struct cor_agent *a, struct cor_err *err) {
 	if (r < 0)
 		return r;
 	a->puller = cor_image_puller_new(a->c.loop, a->images, 3);
-	wait_for_api(a);
+	wait_for_start(a);      /* for certificates */
 	a->api = cor_api_from_kubeconfig(a->c.loop, a->c.world, a->c.kubeconfig, "coracle-node/1.36.2", err);
 	if (!a->api)
 		return err->code;
+	a->tls = kubelet_tls(a, err);
+	if (!a->tls)
+		return err->code;
+	wait_for_start(a);      /* for the API */
+	if (a->c.start_fd >= 0)
+		(void)close(a->c.start_fd);
 	a->events = cor_events_new(a->api, a->c.world, a->c.node_name);
 	return 0;
 }

@@ -18,8 +18,8 @@ struct cor_agent_config {
 	const char *pod_cidr, *service_cidr, *dns_ip, *cluster_domain;
 	const char *resolv_conf;        /* the node's own resolvers and search path */
 	int kubelet_port;
-	/* -1, or a pipe whose other side is closed when certificates and API are there: what needs neither is
-	 * done meanwhile. */
+	/* -1, or a pipe from which a byte comes when there are certificates, and whose other side is closed when
+	 * the API serves: what needs neither is done before, and what needs only the first in between. */
 	int start_fd;
 	/* The node's network is up and the API knows that the node is Ready: DNS may be started. */
 	void (*ready)(void *arg);

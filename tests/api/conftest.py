@@ -49,10 +49,14 @@ class Cluster:
                              "--node-name", "n1", "--ready-fd", str(write)),
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=[write])
         os.close(write)
-        ready, _, _ = select.select([read], [], [], DEADLINE)
-        line = os.read(read, 200) if ready else b""
+        said = b""
+        while b"https://" not in said and select.select([read], [], [], DEADLINE)[0]:
+            more = os.read(read, 200)
+            if not more:
+                break
+            said += more
         os.close(read)
-        assert line.startswith(b"https://"), "the server did not start:\n" + self.log.read_text()
+        assert b"https://" in said, "the server did not start:\n" + self.log.read_text()
 
     @property
     def kubeconfig(self):

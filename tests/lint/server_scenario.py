@@ -100,8 +100,11 @@ def main():
              f"127.0.0.1:{PORT}", "--ready-fd", str(write)], pass_fds=[write])
         os.close(write)
         try:
-            if not select.select([read], [], [], DEADLINE)[0] or not os.read(read, 200):
-                sys.exit("the server did not start")
+            said = b""
+            while b"https://" not in said:
+                if not select.select([read], [], [], DEADLINE)[0] or not (more := os.read(read, 200)):
+                    sys.exit("the server did not start")
+                said += more
             tls = context(Path(directory) / "data")
             sock = watch(tls)
             talk(tls)
