@@ -221,6 +221,38 @@ static uint64_t sqlite_bytes(struct cor_backend *b) {
 	return sqlite_of(b)->vfs.written;
 }
 
+/* What a database in WAL mode is before its first table. SQLite makes it by way of a rollback journal, with
+ * four waits for the disk; in memory it needs none, and the file format says where the mode is noted. */
+static unsigned char *empty_database(sqlite3_int64 *ret_n) {
+	enum { WRITE_VERSION = 18, READ_VERSION = 19, WAL = 2 };
+	sqlite3 *m = NULL;
+	unsigned char *data = NULL;
+	if (sqlite3_open(":memory:", &m) == SQLITE_OK &&
+		sqlite3_exec(m, "PRAGMA page_size=4096;PRAGMA user_version=0", NULL, NULL, NULL) == SQLITE_OK)
+		data = sqlite3_serialize(m, "main", ret_n, 0);
+	(void)sqlite3_close(m);
+	if (data)
+		data[WRITE_VERSION] = data[READ_VERSION] = WAL;
+	return data;
+}
+
+/* In place as a whole or not at all. That it is in the directory is certain once the log is, which SQLite
+ * waits for before the first commit. */
+static int make_database(const char *path, struct cor_err *err) {
+	_cleanup_free_ char *fresh = cor_asprintf("%s-new", path), *log = cor_asprintf("%s-wal", path);
+	_cleanup_close_ int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return cor_fail_errno(err, errno, "cannot open %s", fresh);
+	sqlite3_int64 n = 0;
+	unsigned char *data = empty_database(&n);
+	errno = ENOSPC;         /* a short write says no more */
+	bool ok = data && write(fd, data, (size_t)n) == (ssize_t)n && fsync(fd) == 0 &&
+		(unlink(log) == 0 || errno == ENOENT) && rename(fresh, path) == 0;
+	int e = errno;
+	sqlite3_free(data);
+	return ok ? 0 : cor_fail_errno(err, e, "cannot create %s", path);
+}
+
 /* The directory above path with all that lead to it, and the file itself, so that nobody else can
  * read them; SQLite gives its log the same mode. */
 static int make_file(const char *path, struct cor_err *err) {
@@ -231,8 +263,7 @@ static int make_file(const char *path, struct cor_err *err) {
 			return cor_fail_errno(err, errno, "cannot create %s", dir);
 		*p = '/';
 	}
-	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	return fd < 0 ? cor_fail_errno(err, errno, "cannot open %s", path) : 0;
+	return access(path, F_OK) == 0 ? 0 : make_database(path, err);
 }
 
 static int query_int(struct sqlite *q, const char *sql, sqlite3_int64 *ret) {
@@ -306,11 +337,11 @@ static int prepare_schema(struct sqlite *q, const char *const *names, struct cor
 }
 
 static int open_db(struct sqlite *q, const char *const *names, struct cor_err *err) {
+	/* Before SQLite's first use only; saves a lock at every allocation. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	int r = make_file(q->path, err);
 	if (r < 0)
 		return r;
-	/* Before SQLite's first use only; saves a lock at every allocation. */
-	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	int code = sqlite3_initialize();
 	if (code == SQLITE_OK)
 		code = cor_vfs_init(&q->vfs);

@@ -338,6 +338,45 @@ static void test_synced_before_acknowledged(void **state) {
 	place_free(&p);
 }
 
+static int sync_hook(void *arg, enum cor_disk_op op, const char *path) {
+	*(unsigned *)arg += op == COR_DISK_SYNC;
+	return 0;
+}
+
+/* A first start waits for the disk as seldom as can be: SQLite's log (head, then the schema), once its file has been
+ * made. What an earlier one left that ended before it had promised anything does no harm. */
+static void test_a_new_store_takes_few_syncs(void **state) {
+	static const char *const left[] = { NULL, "-new", "-wal", "" };
+	for (size_t i = 0; i < cor_countof(left); i++) {
+		struct place p = place_new(false);
+		struct cor_sim *sim = cor_sim_new(8);
+		unsigned syncs = 0;
+		(void)snprintf(p.path, sizeof(p.path), "%s/store.db", p.dir);
+		if (left[i]) {
+			_cleanup_free_ char *path = cor_asprintf("%s%s", p.path, left[i]);
+			FILE *f = fopen(path, "we");
+			assert_non_null(f);
+			if (*left[i])
+				(void)fputs("what is no database and no log", f);
+			(void)fclose(f);
+		}
+		cor_backend_sqlite_hook(sync_hook, &syncs);
+		struct cor_store *s = must_open(p.path, cor_sim_world(sim));
+		/* A file without anything in it is SQLite's to make, as before. */
+		if (!left[i] || *left[i])
+			assert_int_equal(syncs, 2);
+		assert_int_equal(set(sim, s, PODS, "a", 1, false), 0);
+		cor_store_free(s);
+		cor_backend_sqlite_hook(NULL, NULL);
+		s = must_open(p.path, cor_sim_world(sim));
+		assert_int_equal(get(s, PODS, "a"), 1);
+		cor_store_free(s);
+		cor_sim_settle(sim);
+		cor_sim_free(sim);
+		place_free(&p);
+	}
+}
+
 static void read_acks(int fd, uint64_t acked[KEYS], uint64_t *ret_last) {
 	uint64_t v;
 	while (read(fd, &v, 8) == 8) {
@@ -481,6 +520,7 @@ int main(void) {
 		cmocka_unit_test(test_size_is_bounded),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_synced_before_acknowledged),
+		cmocka_unit_test(test_a_new_store_takes_few_syncs),
 		cmocka_unit_test(test_fault_at_every_write_and_sync),
 		cmocka_unit_test(test_end_of_process_at_every_write_and_sync),
 		cmocka_unit_test(test_kill_9),
