@@ -314,8 +314,10 @@ class Cluster:
 class Lab:
     """One run: where the programs are, and a directory for what does not belong to a cluster."""
 
-    def __init__(self, build, quick):
+    def __init__(self, build, quick, ahead=False):
         self.build, self.quick = Path(build).resolve(), quick
+        # What is measured, its clients and its peers then run before other work of the machine.
+        self.ahead = ["chrt", "--rr", "1"] if ahead else []
         self.dir = Path(tempfile.mkdtemp(prefix="coracle-bench-", dir="/var/tmp"))
         self.dir.chmod(0o755)
         self.rootfs = rootfs(self.dir / "rootfs")
@@ -324,13 +326,18 @@ class Lab:
     def tool(self, path):
         return self.build / path
 
+    def put_ahead(self, pid):
+        """All threads of a process that runs already."""
+        if self.ahead:
+            call("chrt", "--all-tasks", "--rr", "--pid", "1", pid)
+
     def close(self):
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def load(self, api, path, requests, clients=1, method="GET", body=None, first=0, kind="application/json",
              pid=0):
         """What bench_load says. The first requests of each client are not counted."""
-        argv = [self.tool("tests/bench/bench_load"), "--url", api.url if api else "", "--method", method, "--path", path,
+        argv = [*self.ahead, self.tool("tests/bench/bench_load"), "--url", api.url if api else "", "--method", method, "--path", path,
                 "--requests", requests, "--clients", clients, "--first", first, "--type", kind, "--pid", pid]
         if isinstance(api, Api):
             for name, file in api.files.items():

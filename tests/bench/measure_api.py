@@ -40,6 +40,7 @@ def rates(lab, report):
     number = 2000 if lab.quick else 10000
     with Cluster(lab) as c:
         server = c.processes()["server"]
+        lab.put_ahead(server)
         path = "/api/v1/namespaces/default/pods"
 
         def measure(requests, clients, target, **more):
@@ -77,7 +78,7 @@ def etcd(lab, report):
     number = 2000 if lab.quick else 10000
     urls = [f"http://127.0.0.1:{p}" for p in (23790, 23800)]    # this network is ours alone
     value = bytes(97 + (i * i + i // 7) % 26 for i in range(3000))
-    with Daemon(lab.dir / "etcd.log", "etcd", "--data-dir", lab.dir / "etcd", "--listen-client-urls", urls[0],
+    with Daemon(lab.dir / "etcd.log", *lab.ahead, "etcd", "--data-dir", lab.dir / "etcd", "--listen-client-urls", urls[0],
                 "--advertise-client-urls", urls[0], "--listen-peer-urls", urls[1], "--initial-advertise-peer-urls",
                 urls[1], "--initial-cluster", f"default={urls[1]}") as daemon:
         call("curl", "-fsS", "--retry", "50", "--retry-connrefused", "--retry-delay", "1", f"{urls[0]}/health",
@@ -106,7 +107,7 @@ def grpc_puts(lab, url, number, value):
     key = b"/registry/pods/default/pod-1"
     message = b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(value) & 127 | 128, len(value) >> 7]) + value
     (lab.dir / "put").write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
-    said = call("h2load", "-n", number, "-c", 16, "-m", CLIENTS // 16, "-d", lab.dir / "put", "-H",
+    said = call(*lab.ahead, "h2load", "-n", number, "-c", 16, "-m", CLIENTS // 16, "-d", lab.dir / "put", "-H",
                 "content-type: application/grpc", "-H", "te: trailers", f"{url}/etcdserverpb.KV/Put", timeout=120)
     if f"status codes: {number} 2xx" not in said:
         raise Failed(f"etcd by gRPC: {said[-400:]}")
@@ -115,7 +116,7 @@ def grpc_puts(lab, url, number, value):
 
 def store(lab, report):
     """The store alone beside SQLite alone, in transactions of the same size on the same disk."""
-    out = call(lab.tool("tests/bench/bench_store"), lab.dir, CLIENTS, timeout=240)
+    out = call(*lab.ahead, lab.tool("tests/bench/bench_store"), lab.dir, CLIENTS, timeout=240)
     row = re.search(rf"^ *{CLIENTS} +(\d+) +(\d+) \| +(\d+) +(\d+) .*? ([\d.]+) bytes written per byte", out, re.M)
     if not row:
         raise Failed(f"bench_store said {out[-300:]}")
@@ -130,7 +131,7 @@ def store(lab, report):
 
 def codec(lab, report):
     """One running pod, beside what Debian's JSON libraries need for parsing alone."""
-    out = call(lab.tool("tests/bench/bench_codec"))
+    out = call(*lab.ahead, lab.tool("tests/bench/bench_codec"))
     rows = {m[1].strip(): [float(m[i]) for i in (2, 3, 4)]
             for m in re.finditer(r"^(.+?)  +([\d.]+) +([\d.]+) +([\d.]+) us", out, re.M)}
     for key, name, budget in (("decode", "JSON to typed struct", 5), ("encode", "typed struct to JSON", None),
@@ -188,7 +189,7 @@ def http(lab, report):
     if not shutil.which("h2load"):
         report.note("get", "HTTP alone: not measured, package nghttp2-client is missing")
         return
-    out = subprocess.run([lab.tool("tests/bench/bench_http"), "20000" if lab.quick else "60000"], text=True,
+    out = subprocess.run([*lab.ahead, lab.tool("tests/bench/bench_http"), "20000" if lab.quick else "60000"], text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120, check=True).stdout
     for name, rate in re.findall(r"^GET, (\S+, \S+) .*? (\d+) per second of server CPU", out, re.M):
         report.add(f"http-{name.lower().replace(', ', '-').replace('/', '')}",

@@ -111,6 +111,7 @@ class Report:
             "brackets the smallest and the largest of repeated runs (for quantiles and the codec: of all single times).\n",
             f"Measured on {m['date']}: {m['cpu']}, {m['cores']} cores, {m['memory']}, Linux {m['kernel']}, {m['system']}, "
             f"load {m['load']} at the start, version {m['version']}."
+            + (" API, store and codec, their clients and peers ran with real-time priority." if m.get("ahead") else "")
             + (" **Other work ran on the machine: times and rates are worse than on a quiet one.**"
                if float(m["load"]) > 0.5 * m["cores"] else "")
             + (" **A quick run: fewer rounds than a full one.**" if self.quick else "") + "\n",
