@@ -98,6 +98,7 @@ number() {
 
 install() {
 	things="$(number) packages"
+	[ "$things" != "1 packages" ] || things="1 package"
 	# shellcheck disable=SC2086
 	apt install -y -q --no-install-recommends $missing
 }

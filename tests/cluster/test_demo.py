@@ -36,7 +36,8 @@ class Demo:
                                          ("NAME", "DATA_DIR", "IMAGES", "CORACLE", "PATH", "HOME")), *words, **more)
 
     def show(self):
-        return self.run(DEMO, timeout=300)
+        self.shown = self.run(DEMO, timeout=300)
+        return self.shown
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_every_kubectl_goes_through_the_demo(demo, which):
 
 
 def test_what_to_try_next_works(demo):
-    lines = [line.strip() for line in sections(demo.show())[-1]]
+    lines = [line.strip() for line in sections(demo.shown)[-1]]
     export, down = lines[0], lines[-1]
     assert export == f"export KUBECONFIG={demo.machine.data}/kubeconfig" and down.startswith("sudo ")
     for line in lines[1:-1]:
