@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // coracle node: the node agent of this machine, and the DNS server that it starts and starts again.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,8 @@ static void on_term(uv_signal_t *sig, int number) {
 }
 
 int cor_cmd_node(int argc, char **argv) {
+	/* Each pod's namespaces are made by a thread of their own, and each thread would bring a heap. */
+	(void)mallopt(M_ARENA_MAX, 2);
 	struct node n = {
 		.port = "10250",
 		.c = {

@@ -37,7 +37,7 @@ struct cor_events {
 	struct cor_api *api;
 	struct cor_world *world;
 	char *node;
-	struct cor_map known;   /* text of all that matters -> known */
+	struct cor_map known;   /* hash of all that matters -> known */
 	struct cor_map buckets; /* uid -> bucket */
 	cor_time last;          /* that gave a name */
 	struct outgoing *first, **end;
@@ -177,8 +177,11 @@ void cor_event_emit(struct cor_events *e, const struct cor_event_object *o, bool
 		forget(e);
 	if (!allowed(e, o->uid))
 		return;
-	_cleanup_free_ char *key = cor_asprintf("%.*s|%s|%s|%s|%d", COR_STR_ARG(o->uid), o->field ? o->field : "",
+	_cleanup_free_ char *text = cor_asprintf("%.*s|%s|%s|%s|%d", COR_STR_ARG(o->uid), o->field ? o->field : "",
 		reason, message, warning);
+	/* What it says is not kept, there are thousands: should two ever meet, one counts for the other. */
+	char key[20];
+	(void)snprintf(key, sizeof(key), "%016llx", (unsigned long long)cor_str_hash(cor_str_c(text)));
 	struct known *k = cor_map_get(&e->known, cor_str_c(key));
 	if (k) {
 		again(e, k);

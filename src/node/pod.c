@@ -57,6 +57,12 @@ static void on_timer(struct cor_timer *t) {
 	pod_wake(cor_container_of(t, struct pod, timer));
 }
 
+struct pod_work *pod_work_new(struct pod *p) {
+	struct pod_work *w = cor_new(struct pod_work);
+	w->pod = p;
+	return w;
+}
+
 void pod_submit(struct pod *p, struct cor_job *job, void (*work)(struct cor_job *),
 	void (*done)(struct cor_job *)) {
 	*job = (struct cor_job){ .work = work, .done = done };
@@ -306,6 +312,7 @@ static struct pod *pod_new(struct cor_pods *ps, struct cor_str key, const core_v
 	struct pod *p = cor_new(struct pod);
 	*p = (struct pod){ .all = ps, .uid = cor_str_dup_c(o->metadata.uid), .ns = cor_str_dup_c(o->metadata.namespace),
 		.name = cor_str_dup_c(o->metadata.name), .key = cor_str_dup_c(key), .timer = { .fire = on_timer } };
+	p->first_at = pod_now(p);
 	p->dir = cor_asprintf("%s/pods/%s", ps->c.data_dir, p->uid);
 	(void)cor_map_put(&ps->by_key, key, p);
 	(void)cor_map_put(&ps->by_uid, cor_str_c(p->uid), p);

@@ -91,9 +91,17 @@ struct pod_volume {
 	bool made;
 	struct cor_pv *pv;              /* held */
 	struct cor_image *image;        /* of an image volume */
-	struct cor_image_pull pull;
+	struct volume_pull *pull;       /* of an image volume; NULL: never needed */
 	bool pulling;
 	struct pod *pod;
+};
+
+/* Something of a pod that a worker does; gone when it is done. */
+struct pod_work {
+	struct pod *pod;
+	struct cor_job job;
+	struct cor_err err;
+	int result;
 };
 
 /* A token of the pod's service account. */
@@ -129,9 +137,6 @@ struct pod {
 
 	enum pod_stage net;             /* sandbox */
 	struct cor_pod_ns ns_paths;
-	struct cor_job net_job;
-	struct cor_err net_err;
-	int net_result;
 	struct cor_timer net_retry;
 	cor_time net_delay;
 
@@ -140,9 +145,6 @@ struct pod {
 	struct pod_volume *volumes;     /* those that containers mount; fixed */
 	size_t n_volumes;
 	uint64_t vol_hash;              /* of the files that were written */
-	struct cor_job vol_job;
-	struct cor_err vol_err;
-	int vol_result;
 	bool vol_again, vol_failed;     /* something changed while the worker was busy */
 	struct cor_timer vol_retry;
 	cor_time vol_delay;
@@ -166,6 +168,7 @@ struct pod {
 	bool write_again, deleting_sent;
 	uint64_t written;               /* hash of the last patch that was acknowledged; 0: none */
 	bool seen;                      /* and the object has shown it */
+	cor_time first_at;              /* wall: when the pod came here */
 	uint64_t writing;
 	struct cor_timer write_retry;
 };
@@ -194,6 +197,7 @@ static inline cor_time pod_now(const struct pod *p) { return cor_now(p->all->c.w
 static inline cor_time pod_mono(const struct pod *p) {
 	return p->all->c.world->monotonic(p->all->c.world);
 }
+struct pod_work *pod_work_new(struct pod *p);
 void pod_submit(struct pod *p, struct cor_job *job, void (*work)(struct cor_job *),
 	void (*done)(struct cor_job *));
 struct cor_pod_facts pod_facts(struct pod *p);

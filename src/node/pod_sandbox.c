@@ -229,22 +229,23 @@ static int make_shm(const char *dir, struct cor_err *err) {
 }
 
 static void on_worker(struct cor_job *job) {
-	struct pod *p = cor_container_of(job, struct pod, net_job);
-	struct cor_err *err = &p->net_err;
+	struct pod_work *w = cor_container_of(job, struct pod_work, job);
+	struct pod *p = w->pod;
+	struct cor_err *err = &w->err;
 	const core_v1_PodSpec *s = &p->object->spec;
 	char host[254], domain[600];
 	hostname_of(p, host);
 	domain_of(p, domain);
 	_cleanup_free_ char *fqdn = flag(s->setHostnameAsFQDN) && domain[0] ? cor_asprintf("%s.%s", host, domain) : NULL;
 	if (fqdn && strlen(fqdn) > 64) {
-		p->net_result = cor_fail(err, COR_E_INVALID, "failed to construct FQDN from pod hostname and cluster "
+		w->result = cor_fail(err, COR_E_INVALID, "failed to construct FQDN from pod hostname and cluster "
 			"domain, FQDN %s is too long (64 characters is the max, %zu characters requested)", fqdn, strlen(fqdn));
 		return;
 	}
-	p->net_result = cor_mkdir_all(p->dir, 0750, err);
-	if (p->net_result >= 0 && !s->hostIPC)
-		p->net_result = make_shm(p->dir, err);
-	if (p->net_result < 0)
+	w->result = cor_mkdir_all(p->dir, 0750, err);
+	if (w->result >= 0 && !s->hostIPC)
+		w->result = make_shm(p->dir, err);
+	if (w->result < 0)
 		return;
 	size_t n = s->securityContext ? s->securityContext->sysctls.n : 0;
 	_cleanup_free_ struct cor_kv *sysctls = cor_calloc(n + 1, sizeof(*sysctls));
@@ -256,13 +257,13 @@ static void on_worker(struct cor_job *job) {
 			ports = ports || s->containers.p[i].ports.p[k].hostPort > 0;
 	struct cor_pod_ns_spec spec = { .uid = cor_str_c(p->uid), .hostname = cor_str_c(fqdn ? fqdn : host),
 		.host_net = s->hostNetwork, .host_ipc = s->hostIPC, .host_ports = ports, .sysctls = sysctls, .sysctl_n = n };
-	p->net_result = cor_pod_ns_create(p->all->c.net, &spec, &p->ns_paths, err);
-	if (p->net_result >= 0)
-		p->net_result = write_resolv(p, err);
-	if (p->net_result >= 0) {
+	w->result = cor_pod_ns_create(p->all->c.net, &spec, &p->ns_paths, err);
+	if (w->result >= 0)
+		w->result = write_resolv(p, err);
+	if (w->result >= 0) {
 		_cleanup_free_ char *path = cor_asprintf("%s/hostname", p->dir);
 		_cleanup_free_ char *text = cor_asprintf("%s\n", fqdn ? fqdn : host);
-		p->net_result = write_file(path, cor_str_c(text), err);
+		w->result = write_file(path, cor_str_c(text), err);
 	}
 }
 
@@ -288,9 +289,10 @@ static void on_retry(struct cor_timer *t) {
 }
 
 static void on_done(struct cor_job *job) {
-	struct pod *p = cor_container_of(job, struct pod, net_job);
+	_cleanup_free_ struct pod_work *w = cor_container_of(job, struct pod_work, job);
+	struct pod *p = w->pod;
 	p->all->busy--;
-	if (p->net_result >= 0) {
+	if (w->result >= 0) {
 		p->net = STAGE_DONE;
 		p->net_delay = 0;
 		host_ports(p);
@@ -301,7 +303,7 @@ static void on_done(struct cor_job *job) {
 		p->net = p->ending ? STAGE_NONE : STAGE_BUSY;
 		if (!p->ending) {
 			p->all->c.world->timer_set(p->all->c.world, &p->net_retry, p->net_delay);
-			pod_event(p, NULL, true, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", p->net_err.message);
+			pod_event(p, NULL, true, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", w->err.message);
 		}
 	}
 	pod_wake(p);
@@ -311,11 +313,12 @@ bool pod_net_ready(struct pod *p) {
 	if (p->net != STAGE_NONE)
 		return p->net == STAGE_DONE;
 	p->net = STAGE_BUSY;
-	p->net_result = make_cgroup(p, &p->net_err);
+	struct pod_work *w = pod_work_new(p);
+	w->result = make_cgroup(p, &w->err);
 	p->all->busy++;
-	if (p->net_result < 0)
-		on_done(&p->net_job);
+	if (w->result < 0)
+		on_done(&w->job);
 	else
-		pod_submit(p, &p->net_job, on_worker, on_done);
+		pod_submit(p, &w->job, on_worker, on_done);
 	return false;
 }

@@ -170,8 +170,13 @@ static int claim(struct pod *p, struct cor_arena *a, struct pod_volume *pv, stru
 	return r > 0 ? 0 : r < 0 ? r : WAIT;
 }
 
+struct volume_pull {
+	struct cor_image_pull pull;
+	struct pod_volume *of;
+};
+
 static void on_pulled(struct cor_image_pull *pull) {
-	struct pod_volume *v = cor_container_of(pull, struct pod_volume, pull);
+	struct pod_volume *v = cor_container_of(pull, struct volume_pull, pull)->of;
 	v->pulling = false;
 	v->image = cor_take(pull->image);
 	pod_wake(v->pod);
@@ -190,14 +195,16 @@ static int image(struct pod *p, struct cor_arena *a, struct pod_volume *v, const
 	v->plan.image = v->image;
 	if (v->image)
 		return 0;
-	if (v->pull.result < 0) {
-		*err = v->pull.err;
-		v->pull.result = 0;
+	if (v->pull && v->pull->pull.result < 0) {
+		*err = v->pull->pull.err;
+		v->pull->pull.result = 0;
 		return err->code;
 	}
 	v->pulling = true;
-	v->pull = (struct cor_image_pull){ .done = on_pulled };
-	cor_image_pull_start(p->all->c.puller, &v->pull, s->reference, NULL);
+	if (!v->pull)
+		v->pull = cor_new(struct volume_pull);
+	*v->pull = (struct volume_pull){ .pull = { .done = on_pulled }, .of = v };
+	cor_image_pull_start(p->all->c.puller, &v->pull->pull, s->reference, NULL);
 	return WAIT;
 }
 
@@ -292,25 +299,25 @@ static uint64_t hash_files(const struct pod *p) {
 }
 
 static void on_worker(struct cor_job *job) {
-	struct pod *p = cor_container_of(job, struct pod, vol_job);
-	p->vol_result = 0;
-	for (size_t i = 0; p->vol_result >= 0 && i < p->n_volumes; i++) {
+	struct pod_work *w = cor_container_of(job, struct pod_work, job);
+	struct pod *p = w->pod;
+	for (size_t i = 0; w->result >= 0 && i < p->n_volumes; i++) {
 		struct pod_volume *v = &p->volumes[i];
 		if (v->made && v->plan.kind != COR_VOLUME_FILES)
 			continue;
 		if (v->plan.kind == COR_VOLUME_IMAGE) {
 			char *dir = cor_strdup(v->plan.path);
 			*strrchr(dir, '/') = 0;
-			p->vol_result = cor_mkdir_all(dir, 0711, &p->vol_err);
-			if (p->vol_result >= 0)
-				p->vol_result = cor_image_rootfs_mount(p->all->c.images, v->plan.image, v->plan.lease, dir, true,
-					&p->vol_err);
+			w->result = cor_mkdir_all(dir, 0711, &w->err);
+			if (w->result >= 0)
+				w->result = cor_image_rootfs_mount(p->all->c.images, v->plan.image, v->plan.lease, dir, true,
+					&w->err);
 			free(dir);
 		} else {
-			p->vol_result = cor_volume_apply(&v->plan, &p->vol_err);
+			w->result = cor_volume_apply(&v->plan, &w->err);
 		}
-		if (p->vol_result < 0)
-			(void)cor_wrap(&p->vol_err, "MountVolume.SetUp failed for volume \"%s\" ", v->plan.name);
+		if (w->result < 0)
+			(void)cor_wrap(&w->err, "MountVolume.SetUp failed for volume \"%s\" ", v->plan.name);
 		else
 			v->made = true;
 	}
@@ -331,17 +338,48 @@ static void failed(struct pod *p, const char *message) {
 	w->timer_set(w, &p->vol_retry, p->vol_delay);
 }
 
+enum { TEXTS = 3 };
+
+static char **kept_text(struct cor_volume_plan *plan, size_t k) {
+	return k == 0 ? &plan->name : k == 1 ? &plan->path : &plan->lease;
+}
+
+static const char *or_empty(const char *s) {
+	return s ? s : "";
+}
+
+/* What was planned is made: only where it is will be asked for. What is in files does not stay in memory. */
+static void settle(struct pod *p) {
+	size_t size = 0;
+	for (size_t i = 0; i < p->n_volumes; i++)
+		for (size_t k = 0; k < TEXTS; k++)
+			size += strlen(or_empty(*kept_text(&p->volumes[i].plan, k))) + 1;
+	struct cor_arena *a = cor_arena_new_sized(size);
+	for (size_t i = 0; i < p->n_volumes; i++) {
+		struct cor_volume_plan *plan = &p->volumes[i].plan;
+		for (size_t k = 0; k < TEXTS; k++)
+			*kept_text(plan, k) = cor_arena_cstr(a, cor_str_c(or_empty(*kept_text(plan, k))));
+		plan->host_type = NULL;
+		plan->files.p = NULL;
+		plan->files.n = 0;
+	}
+	cor_arena_free(p->vol_arena);
+	p->vol_arena = a;
+}
+
 static void on_done(struct cor_job *job) {
-	struct pod *p = cor_container_of(job, struct pod, vol_job);
+	_cleanup_free_ struct pod_work *w = cor_container_of(job, struct pod_work, job);
+	struct pod *p = w->pod;
 	p->all->busy--;
 	bool was_made = p->vol_hash != 0;
-	p->vols = p->vol_result >= 0 || was_made ? STAGE_DONE : STAGE_NONE;
-	if (p->vol_result < 0) {
+	p->vols = w->result >= 0 || was_made ? STAGE_DONE : STAGE_NONE;
+	if (w->result < 0) {
 		if (!p->ending)
-			failed(p, p->vol_err.message);
+			failed(p, w->err.message);
 	} else {
 		p->vol_hash = hash_files(p);
 		p->vol_delay = 0;
+		settle(p);
 	}
 	if (p->vol_again && p->vols == STAGE_DONE)
 		pod_volumes_changed(p);
@@ -364,6 +402,7 @@ static void work(struct pod *p) {
 		if (r == 0) {
 			cor_arena_free(p->vol_arena);
 			p->vol_arena = cor_take(a);
+			settle(p);
 		} else if (p->vol_arena) {
 			cor_arena_on_dispose(p->vol_arena, (void (*)(void *))cor_arena_free, cor_take(a));
 		} else {
@@ -375,9 +414,8 @@ static void work(struct pod *p) {
 	p->vol_arena = cor_take(a);
 	p->vols = STAGE_BUSY;
 	p->vol_again = false;
-	p->vol_err = (struct cor_err){ 0 };
 	p->all->busy++;
-	pod_submit(p, &p->vol_job, on_worker, on_done);
+	pod_submit(p, &pod_work_new(p)->job, on_worker, on_done);
 }
 
 bool pod_volumes_ready(struct pod *p) {
@@ -420,7 +458,8 @@ void pod_volumes_release(struct pod *p) {
 	for (size_t i = 0; i < p->n_volumes; i++) {
 		struct pod_volume *v = &p->volumes[i];
 		if (v->pulling)
-			cor_image_pull_cancel(&v->pull);
+			cor_image_pull_cancel(&v->pull->pull);
+		free(v->pull);
 		cor_image_unref(v->image);
 		cor_pv_release(v->pv);
 		free((char *)(uintptr_t)v->name);

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "codec/codec.h"
 
+#define HOLD_BACK (COR_SECOND / 2)
+
 static bool terminal(const core_v1_PodStatus *s) {
 	return s && (cor_str_eq(s->phase, COR_STR("Succeeded")) || cor_str_eq(s->phase, COR_STR("Failed")));
 }
@@ -91,8 +93,24 @@ static bool agrees(const struct pod *p) {
 	return true;
 }
 
+static bool just_begins(const struct cor_ctr_facts *f) {
+	return f->inst.phase == COR_INST_NONE && f->last.phase == COR_INST_NONE && !f->waiting;
+}
+
+/* All that could be told of a new pod is that it will start. That it has started is told soon, and costs as much. */
+static bool may_wait(struct pod *p) {
+	cor_time until = p->first_at + HOLD_BACK;
+	if (p->written || p->ending || p->object->status.startTime != 0 || pod_now(p) >= until || pod_now(p) < p->first_at)
+		return false;
+	for (size_t i = 0; i < p->n; i++)
+		if (!just_begins(&p->facts[i]))
+			return false;
+	pod_due(p, until);
+	return true;
+}
+
 void pod_write(struct pod *p) {
-	if (p->gone || p->write || p->deleting_sent || p->write_retry.armed || !p->status)
+	if (p->gone || p->write || p->deleting_sent || p->write_retry.armed || !p->status || may_wait(p))
 		return;
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	cor_buf_printf(&b, "{\"metadata\":{\"uid\":\"%s\"},\"status\":{", p->uid);

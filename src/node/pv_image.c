@@ -58,7 +58,8 @@ static int settle(const char *dir, int fd, const char *tmp, const char *path, st
 	return 0;
 }
 
-static int set_size(const char *dir, uint64_t size, struct cor_err *err) {
+/* synced false: should it be lost, the file system is looked at and it is written anew. */
+static int set_size(const char *dir, uint64_t size, bool synced, struct cor_err *err) {
 	_cleanup_free_ char *path = cor_asprintf("%s/size", dir);
 	_cleanup_free_ char *tmp = cor_asprintf("%s/size.new", dir);
 	char text[32];
@@ -67,6 +68,8 @@ static int set_size(const char *dir, uint64_t size, struct cor_err *err) {
 	ssize_t wrote = fd < 0 ? -1 : write(fd, text, (size_t)n);
 	if (wrote != n)
 		return cor_fail_errno(err, wrote < 0 ? errno : ENOSPC, "write %s", path);
+	if (!synced)
+		return rename(tmp, path) < 0 ? cor_fail_errno(err, errno, "put %s in its place", path) : 0;
 	return settle(dir, fd, tmp, path, err);
 }
 
@@ -84,7 +87,7 @@ static int make_image(const char *dir, uint64_t size, struct cor_err *err) {
 	if (r < 0)
 		return r;
 	r = settle(dir, fd, tmp, image, err);
-	return r < 0 ? r : set_size(dir, size, err);
+	return r < 0 ? r : set_size(dir, size, false, err);
 }
 
 /* Of one that is not mounted; needs no right of the kernel. */
@@ -99,7 +102,7 @@ static int grow_offline(const char *dir, uint64_t size, struct cor_err *err) {
 	int r = run(check, err);
 	if (r >= 0)
 		r = run(resize, err);
-	return r < 0 ? r : set_size(dir, size, err);
+	return r < 0 ? r : set_size(dir, size, true, err);
 }
 
 static int attach(const char *image, char device[64], struct cor_err *err) {
@@ -199,7 +202,7 @@ int pv_image_grow(const char *dir, uint64_t size, struct cor_err *err) {
 		return cor_fail_errno(err, errno, "grow %s", device);
 	char *argv[] = { (char[]){ "resize2fs" }, device, NULL };
 	int r = run(argv, err);
-	return r < 0 ? r : set_size(dir, size, err);
+	return r < 0 ? r : set_size(dir, size, true, err);
 }
 
 int pv_image_unmount(const char *dir, struct cor_err *err) {

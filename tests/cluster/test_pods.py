@@ -68,6 +68,13 @@ def test_a_missing_config_map_holds_the_pod_until_it_comes(machine):
     wait(machine, "patient", "{.status.phase}", "Running")
 
 
+def test_a_pod_that_does_not_start_at_once_says_so(machine):
+    apply(machine, pod("held", "sleep 1000", {"volumes": [{"name": "v", "configMap": {"name": "nowhere"}}]},
+                       volumeMounts=[{"name": "v", "mountPath": "/v"}]))
+    wait(machine, "held", "{.status.containerStatuses[0].state.waiting.reason}", "ContainerCreating")
+    assert status(machine, "held")["hostIP"] and status(machine, "held")["startTime"]
+
+
 def test_volumes_follow_their_objects(machine):
     apply(machine, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "follow"}, "data": {"a": "1"}},
           {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hidden"}, "stringData": {"pw": "x"}},
