@@ -7,6 +7,7 @@
 
 #include "api/table.h"
 #include "codec/tree.h"
+#include "gen/autoscaling_v1.h"
 
 const char *api_content_type_text(const struct api_req *q) {
 	static const char *const types[API_FORMAT_MAX] = {
@@ -203,13 +204,33 @@ static void reply_table(struct api_req *q, int status, struct cor_str json) {
 	api_reply_json(q, status, NULL, cor_buf_view(&out));
 }
 
+static void reply_scale_table(struct api_req *q, int status, struct cor_str json) {
+	_cleanup_buf_ struct cor_buf out = COR_BUF_INIT;
+	struct cor_err err;
+	struct cor_decode d = { .arena = q->arena };
+	struct autoscaling_v1_Scale scale = { 0 };
+	if (cor_json_decode(&cor_type_autoscaling_v1_Scale, json, &scale, &d, &err) < 0) {
+		api_fail(q, &err);
+		return;
+	}
+	cor_buf_printf(&out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":{\"resourceVersion\":\"%.*s\"},"
+		"\"columnDefinitions\":", q->meta_version, COR_STR_ARG(scale.metadata.resourceVersion));
+	cor_table_scale_columns(&out);
+	cor_buf_c(&out, ",\"rows\":[{\"cells\":");
+	cor_table_scale_cells(&scale, cor_now(q->api->world), q->arena, &out);
+	cor_buf_c(&out, ",\"object\":");
+	api_write_partial(q, json, &out);
+	cor_buf_c(&out, "}]}");
+	api_reply_json(q, status, NULL, cor_buf_view(&out));
+}
+
 static void reply_partial(struct api_req *q, int status, struct cor_str json) {
 	_cleanup_buf_ struct cor_buf out = COR_BUF_INIT;
 	api_write_partial(q, json, &out);
 	api_reply_json(q, status, &cor_type_meta_v1_PartialObjectMetadata, cor_buf_view(&out));
 }
 
-/* What is no object of the endpoint's kind (a Status, a Scale) goes out as it is. */
+/* What is no object of the endpoint's kind (a Status) goes out as it is, but a Scale has a table too. */
 static bool is_of_kind(const struct api_req *q, struct cor_str json) {
 	char want[200];
 	int n = snprintf(want, sizeof(want), "{\"kind\":\"%s\",", q->res->kind);
@@ -234,6 +255,10 @@ void api_reply_object(struct api_req *q, int status, struct cor_obj *blob, struc
 			api_fail_status(q, COR_REASON_NOT_ACCEPTABLE, "you requested "
 				"PartialObjectMetadataList, but the requested object is not a list (%s)",
 				q->res->kind);
+		return;
+	}
+	if (q->transform == API_TABLE && cor_str_starts(json, COR_STR("{\"kind\":\"Scale\","))) {
+		reply_scale_table(q, status, json);
 		return;
 	}
 	if (!blob || json.p != blob->json.p || q->format != API_JSON || q->pretty) {

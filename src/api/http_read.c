@@ -83,7 +83,7 @@ static void get_scale(struct api_req *q, struct cor_obj *o) {
 	if (!json.p)
 		api_fail(q, &err);
 	else
-		api_reply_json(q, 200, q->sub->type, json);
+		api_reply_object(q, 200, NULL, json);
 }
 
 static void get_now(struct api_req *q) {

@@ -6,6 +6,7 @@
 #include "api/registry_priv.h"
 #include "api/table_priv.h"
 #include "codec/selector.h"
+#include "gen/autoscaling_v1.h"
 #include "gen/core_v1.h"
 
 /* ---- cells ---- */
@@ -189,18 +190,41 @@ static const char *format_of(const struct column *c) {
 	return strcmp(c->name, "Name") == 0 || strcmp(c->name, "Attacher") == 0 ? "name" : "";
 }
 
-bool cor_table_columns(const struct cor_resource *res, struct cor_buf *out) {
-	const struct kind_table *t = table_of(res);
-	const struct column *c = t ? t->columns : has_age_only(res) ? age_columns : default_columns;
-	size_t n = t ? t->n : cor_countof(default_columns);
-	if (!(res->type->flags & COR_TF_OBJECT))
-		return false;
+static void write_columns(const struct column *c, size_t n, struct cor_buf *out) {
 	cor_buf_byte(out, '[');
 	for (size_t i = 0; i < n; i++)
 		cor_buf_printf(out, "%s{\"name\":\"%s\",\"type\":\"%s\",\"format\":\"%s\",\"description\":\"\",\"priority\":%d}",
 			i > 0 ? "," : "", c[i].name, type_word(c[i].type), format_of(&c[i]), c[i].wide);
 	cor_buf_byte(out, ']');
+}
+
+bool cor_table_columns(const struct cor_resource *res, struct cor_buf *out) {
+	const struct kind_table *t = table_of(res);
+	if (!(res->type->flags & COR_TF_OBJECT))
+		return false;
+	if (t)
+		write_columns(t->columns, t->n, out);
+	else
+		write_columns(has_age_only(res) ? age_columns : default_columns, cor_countof(default_columns), out);
 	return true;
+}
+
+/* ---- Scale: of a subresource, not of a kind that is stored ---- */
+
+static const struct column scale_columns[] = { S("Name"), I("Desired"), I("Available"), S("Age") };
+
+void cor_table_scale_columns(struct cor_buf *out) {
+	write_columns(scale_columns, cor_countof(scale_columns), out);
+}
+
+void cor_table_scale_cells(const struct autoscaling_v1_Scale *s, cor_time now, struct cor_arena *a, struct cor_buf *out) {
+	struct row r = { .out = out, .a = a, .now = now };
+	cor_buf_byte(out, '[');
+	cell_str(&r, s->metadata.name);
+	cell_int(&r, s->spec.replicas);
+	cell_int(&r, s->status.replicas);
+	cell_age(&r, s->metadata.creationTimestamp);
+	cor_buf_byte(out, ']');
 }
 
 int cor_table_cells(const struct cor_resource *res, const void *typed, cor_time now,

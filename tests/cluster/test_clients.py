@@ -242,6 +242,9 @@ def test_changes(kubectl, machine):
     refused = machine.run("env", f"KUBE_EDITOR={editor}", *kubectl.words("edit", what), code=1)
     assert "spec.replicas" in refused or "is invalid" in refused
     assert machine.get(what)["spec"]["replicas"] == 1
+    if kubectl.name not in ("debian", "1-27"):      # they have no such option, or hide it
+        scale = lines(kubectl("get", what, "--subresource=scale"))
+        assert scale[0] == ["NAME", "DESIRED", "AVAILABLE", "AGE"] and scale[1][:2] == [name, "1"]
     kubectl("delete", what)
 
 
