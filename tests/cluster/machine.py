@@ -21,6 +21,14 @@ IMAGE = "test.local/busybox:1"
 IMAGE2 = "test.local/busybox:2"     # the same with another /etc/image
 
 
+def control_groups(name):
+    """Those of that name and all within them, in every hierarchy. Others come and go meanwhile: walk minds nothing of
+    that, Path.glob does."""
+    for folder, _, _ in os.walk("/sys/fs/cgroup"):
+        if name in pathlib.Path(folder).parts:
+            yield pathlib.Path(folder)
+
+
 class Machine:
     """One machine with one cluster. The first call of anything that fails shows what the cluster logged."""
 
@@ -91,7 +99,7 @@ class Machine:
         """Everything that carries this cluster's name after it is down."""
         found = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
                  if self.name in line and "/run/netns/" not in line]
-        found += [str(p) for p in pathlib.Path("/sys/fs/cgroup").glob(f"**/coracle-{self.name}")]
+        found += map(str, control_groups(f"coracle-{self.name}"))
         found += [line for line in self.run("ip", "-o", "link").splitlines()
                   if line.split()[1].rstrip(":").split("@")[0] not in ("lo", "up0")]
         found += [line for line in self.run("nft", "list", "tables").splitlines() if self.name in line]

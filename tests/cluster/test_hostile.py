@@ -14,7 +14,7 @@ import sys
 import tarfile
 
 import pytest
-from machine import ADDRESS, IMAGE, add, busybox_image
+from machine import ADDRESS, IMAGE, add, busybox_image, control_groups
 
 DNS = "10.96.0.10"
 LOG_FILES, LOG_HARD = 5, 40 << 20
@@ -208,7 +208,7 @@ def test_fork_bomb_stays_within_its_pod(machine):
     apply(machine, pod("bomb", "b() { b | b & }; b; exec sleep 1000", resources={"limits": {"cpu": "1"}}))
     uid = machine.wait_for("the pod", lambda: machine.get("pod", "bomb")["metadata"]["uid"])
     def groups():
-        return [p for p in pathlib.Path("/sys/fs/cgroup").glob(f"**/pod{uid}/pids.max")]
+        return [p / "pids.max" for p in control_groups(f"pod{uid}") if p.name == f"pod{uid}" and (p / "pids.max").exists()]
     found = machine.wait_for("its control group", groups)[0].parent
     assert (found / "pids.max").read_text().strip() == str(PIDS)
     machine.wait_for("the limit", lambda: int((found / "pids.current").read_text()) >= PIDS - 8)

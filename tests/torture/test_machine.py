@@ -16,7 +16,7 @@ import pytest
 import truth
 from client import Client, Refused, resolve
 from load import MAPS, NS, PODS, until
-from machine import ADDRESS, IMAGE
+from machine import ADDRESS, IMAGE, control_groups
 from rounds import Torture, in_machine
 
 SEED, DESCRIPTORS = 20261129, 96
@@ -380,8 +380,7 @@ def gone(folder):
 
 def reboot(machine):
     """Nothing survives but the data directory: no process, mount, namespace, interface, rule or control group."""
-    groups = [p for base in pathlib.Path("/sys/fs/cgroup").glob("**/") if base.name == f"coracle-{machine.name}"
-              for p in [base, *base.glob("**/")]]
+    groups = list(control_groups(f"coracle-{machine.name}"))
     os.kill(truth.parts(machine)["supervisor"], signal.SIGKILL)
 
     def nobody():
