@@ -325,3 +325,21 @@ bool cor_arena_grow_(struct cor_arena *a, void **p, size_t n, size_t elem) {
 	*p = grown;
 	return true;
 }
+
+void cor_strmap_set(struct cor_arena *a, struct cor_strmap *m, struct cor_str key, struct cor_str value) {
+	size_t at = 0;
+	while (at < m->n && cor_str_cmp(m->p[at].key, key) < 0)
+		at++;
+	bool replace = at < m->n && cor_str_eq(m->p[at].key, key);
+	size_t n = m->n + (replace ? 0 : 1);
+	struct cor_kv *p = cor_arena_array(a, struct cor_kv, n);
+	if (!p)
+		return;
+	for (size_t i = 0; i < at; i++)
+		p[i] = m->p[i];
+	p[at] = (struct cor_kv){ key, value };
+	for (size_t i = at + 1; i < n; i++)
+		p[i] = m->p[replace ? i : i - 1];
+	m->p = p;
+	m->n = n;
+}

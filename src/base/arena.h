@@ -33,6 +33,9 @@ struct cor_str cor_arena_printf(struct cor_arena *a, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* NUL-terminated copy, for system calls; absent becomes "". */
 char *cor_arena_cstr(struct cor_arena *a, struct cor_str s);
+/* A sorted insert or overwrite; strings are not copied. The map may share entries with another
+ * object: it is copied first. */
+void cor_strmap_set(struct cor_arena *a, struct cor_strmap *m, struct cor_str key, struct cor_str value);
 /* Calls fn(arg) at reset or free, last registered first. */
 void cor_arena_on_dispose(struct cor_arena *a, void (*fn)(void *), void *arg);
 

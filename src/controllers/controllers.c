@@ -7,6 +7,8 @@ const struct cor_controller *const cor_controllers[] = {
 	&cor_controller_deployment,
 	&cor_controller_replicaset,
 	&cor_controller_replicationcontroller,
+	&cor_controller_job,
+	&cor_controller_job_orphan,
 	&cor_controller_endpoints,
 	&cor_controller_endpointslice,
 	&cor_controller_endpointslice_mirror,

@@ -60,19 +60,7 @@ static void patch_list(struct cor_plan *p, struct cor_obj *o, const struct meta_
 
 static void remove_finalizer(struct cor_plan *p, struct cor_obj *o, const struct meta_v1_ObjectMeta *m,
 	struct cor_str finalizer) {
-	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	cor_buf_c(&b, "{\"metadata\":{\"finalizers\":[");
-	bool first = true;
-	for (size_t i = 0; i < m->finalizers.n; i++) {
-		if (cor_str_eq(m->finalizers.p[i], finalizer))
-			continue;
-		if (!first)
-			cor_buf_byte(&b, ',');
-		first = false;
-		cor_json_write_str(&b, m->finalizers.p[i]);
-	}
-	cor_buf_c(&b, "]}}");
-	patch_list(p, o, m, cor_buf_view(&b));
+	cor_drop_finalizer(p, 0, (enum cor_res)o->res, m, finalizer);
 }
 
 /* Keeps the references for which keep says so. */

@@ -92,24 +92,6 @@ bool cor_pod_active(const struct core_v1_Pod *pod) {
 	return !cor_pod_finished(pod) && !cor_deleting(&pod->metadata);
 }
 
-void cor_strmap_set(struct cor_arena *a, struct cor_strmap *m, struct cor_str key, struct cor_str value) {
-	size_t at = 0;
-	while (at < m->n && cor_str_cmp(m->p[at].key, key) < 0)
-		at++;
-	bool replace = at < m->n && cor_str_eq(m->p[at].key, key);
-	size_t n = m->n + (replace ? 0 : 1);
-	struct cor_kv *p = cor_arena_array(a, struct cor_kv, n);
-	if (!p)
-		return;
-	for (size_t i = 0; i < at; i++)
-		p[i] = m->p[i];
-	p[at] = (struct cor_kv){ key, value };
-	for (size_t i = at + 1; i < n; i++)
-		p[i] = m->p[replace ? i : i - 1];
-	m->p = p;
-	m->n = n;
-}
-
 struct cor_str cor_strmap_value(const struct cor_strmap *m, struct cor_str key) {
 	const struct cor_str *v = cor_strmap_get(m, key);
 	return v ? *v : (struct cor_str){ 0 };
@@ -177,6 +159,62 @@ struct core_v1_Pod *cor_pod_from_template(struct cor_plan *p, const struct core_
 	pod->spec = copy->spec;
 	cor_add_controller_ref(a, &pod->metadata, owner_res, owner);
 	return pod;
+}
+
+void cor_drop_finalizer(struct cor_plan *p, int stage, enum cor_res res, const struct meta_v1_ObjectMeta *m,
+	struct cor_str finalizer) {
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	bool first = true;
+	cor_buf_c(&b, "{\"metadata\":{\"finalizers\":[");
+	for (size_t i = 0; i < m->finalizers.n; i++) {
+		if (cor_str_eq(m->finalizers.p[i], finalizer))
+			continue;
+		cor_buf_c(&b, first ? "" : ",");
+		cor_json_write_str(&b, m->finalizers.p[i]);
+		first = false;
+	}
+	cor_buf_c(&b, "]}}");
+	struct cor_action *a = cor_plan_patch(p, stage, res, (struct cor_str){ 0 }, m->namespace, m->name,
+		cor_arena_str(cor_plan_arena(p), cor_buf_view(&b)));
+	a->expect_uid = m->uid;
+	a->expect_rv = m->resourceVersion;
+}
+
+/* ---- events ---- */
+
+struct note {
+	const char *component;
+	enum cor_res owner_res;
+	const struct meta_v1_ObjectMeta *owner;
+	struct cor_str pod;
+};
+
+static void note_done(struct cor_plan *p, struct cor_action *action, const struct cor_op *op) {
+	const struct note *n = action->arg;
+	struct cor_obj *owner = cor_store_get(cor_plan_store(p), (uint16_t)n->owner_res, n->owner->namespace,
+		n->owner->name);
+	bool ok = op->status >= 0, create = action->verb == COR_VERB_CREATE;
+	if (!owner || op->status == COR_E_CONFLICT || op->status == COR_E_NOT_FOUND)
+		return;
+	struct cor_str pod = ok && create && op->result ? op->result->name : n->pod;
+	struct cor_str text = ok
+		? cor_arena_printf(cor_plan_arena(p), "%s pod: %.*s", create ? "Created" : "Deleted", COR_STR_ARG(pod))
+		: cor_arena_printf(cor_plan_arena(p), "Error %s: %s", create ? "creating" : "deleting", op->err.message);
+	const char *reason = create ? (ok ? "SuccessfulCreate" : "FailedCreate")
+		: (ok ? "SuccessfulDelete" : "FailedDelete");
+	if (text.p)
+		cor_event_record(cor_plan_registry(p), n->component, n->owner_res, owner, ok ? "Normal" : "Warning",
+			reason, text.p);
+}
+
+void cor_pod_note(struct cor_plan *p, struct cor_action *action, const char *component, enum cor_res owner_res,
+	const struct meta_v1_ObjectMeta *owner, struct cor_str pod_name) {
+	struct note *n = cor_arena_new_of(cor_plan_arena(p), struct note);
+	if (!n)
+		return;
+	*n = (struct note){ component, owner_res, owner, pod_name };
+	action->done = note_done;
+	action->arg = n;
 }
 
 /* ---- claiming ---- */

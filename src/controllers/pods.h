@@ -30,9 +30,6 @@ void cor_pod_set_condition(struct cor_arena *a, struct core_v1_Pod *pod, const s
 /* A number, or a percentage of total that is rounded up or down; absent when v is neither. */
 int32_t cor_intstr_of(struct cor_intstr v, int32_t total, int32_t absent, bool up);
 
-/* A sorted insert or overwrite; strings are not copied. The map may share entries with another
- * object: it is copied first. */
-void cor_strmap_set(struct cor_arena *a, struct cor_strmap *m, struct cor_str key, struct cor_str value);
 struct cor_str cor_strmap_value(const struct cor_strmap *m, struct cor_str key);      /* absent when missing */
 
 /* The reference with controller: true, or NULL. */
@@ -47,6 +44,14 @@ void cor_add_controller_ref(struct cor_arena *a, struct meta_v1_ObjectMeta *m, e
  * changed. */
 struct core_v1_Pod *cor_pod_from_template(struct cor_plan *p, const struct core_v1_PodTemplateSpec *t,
 	enum cor_res owner_res, const struct meta_v1_ObjectMeta *owner);
+
+/* Takes it off, if nobody has changed the object since. */
+void cor_drop_finalizer(struct cor_plan *p, int stage, enum cor_res res, const struct meta_v1_ObjectMeta *m,
+	struct cor_str finalizer);
+
+/* Tells of the creation or deletion of a pod in an Event of its owner, when it is done or was refused. */
+void cor_pod_note(struct cor_plan *p, struct cor_action *action, const char *component, enum cor_res owner_res,
+	const struct meta_v1_ObjectMeta *owner, struct cor_str pod_name);
 
 /* Dependents of one owner. adoptable (may be NULL) is a further condition, for example on names.
  * Patches that adopt or release are added to the plan at stage 0; adopted ones are already in the result. */

@@ -16,25 +16,6 @@ static bool has_finalizer(const struct meta_v1_ObjectMeta *m, struct cor_str f) 
 	return false;
 }
 
-static void drop_finalizer(struct cor_plan *p, enum cor_res res, const struct meta_v1_ObjectMeta *m, struct cor_str f) {
-	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	bool first = true;
-	cor_buf_c(&b, "{\"metadata\":{\"finalizers\":[");
-	for (size_t i = 0; i < m->finalizers.n; i++) {
-		if (cor_str_eq(m->finalizers.p[i], f))
-			continue;
-		if (!first)
-			cor_buf_byte(&b, ',');
-		first = false;
-		cor_json_write_str(&b, m->finalizers.p[i]);
-	}
-	cor_buf_c(&b, "]}}");
-	struct cor_action *a = cor_plan_patch(p, 0, res, (struct cor_str){ 0 }, m->namespace, m->name,
-		cor_arena_str(cor_plan_arena(p), cor_buf_view(&b)));
-	a->expect_uid = m->uid;
-	a->expect_rv = m->resourceVersion;
-}
-
 static void set_phase(struct cor_plan *p, const struct core_v1_PersistentVolume *pv, const char *phase) {
 	if (cor_str_eq_c(pv->status.phase, phase))
 		return;
@@ -90,11 +71,11 @@ static const struct core_v1_PersistentVolumeClaim *claim_of(struct cor_plan *p, 
 static void plan_deleting(struct cor_plan *p, const struct core_v1_PersistentVolume *pv) {
 	bool in_use = pv->spec.claimRef && claim_of(p, pv);
 	if (!in_use && has_finalizer(&pv->metadata, PV_PROTECTION))
-		drop_finalizer(p, COR_RES_PERSISTENTVOLUMES, &pv->metadata, PV_PROTECTION);
+		cor_drop_finalizer(p, 0, COR_RES_PERSISTENTVOLUMES, &pv->metadata, PV_PROTECTION);
 	else if (!in_use && is_local(pv) && has_finalizer(&pv->metadata, COR_STR(COR_LOCAL_FINALIZER)) &&
 		 !node_exists(p, pinned_node(pv)))
 		/* The node went, and the data with it. */
-		drop_finalizer(p, COR_RES_PERSISTENTVOLUMES, &pv->metadata, COR_STR(COR_LOCAL_FINALIZER));
+		cor_drop_finalizer(p, 0, COR_RES_PERSISTENTVOLUMES, &pv->metadata, COR_STR(COR_LOCAL_FINALIZER));
 }
 
 static int plan_volume(struct cor_plan *p, struct cor_str none, struct cor_str name, struct cor_err *err) {
@@ -167,7 +148,7 @@ static int plan_protection(struct cor_plan *p, struct cor_str ns, struct cor_str
 			return 0;
 		}
 	}
-	drop_finalizer(p, COR_RES_PERSISTENTVOLUMECLAIMS, &c->metadata, PVC_PROTECTION);
+	cor_drop_finalizer(p, 0, COR_RES_PERSISTENTVOLUMECLAIMS, &c->metadata, PVC_PROTECTION);
 	return 0;
 }
 

@@ -25,39 +25,8 @@ struct rset {
 	cor_time when;
 };
 
-/* ---- events ---- */
-
-struct note {
-	struct rset *r;                 /* in the plan's arena */
-	struct cor_str pod;
-	bool create;
-};
-
-static void note_done(struct cor_plan *p, struct cor_action *action, const struct cor_op *op) {
-	const struct note *n = action->arg;
-	struct cor_obj *owner = cor_store_get(cor_plan_store(p), (uint16_t)n->r->res, n->r->meta->namespace,
-		n->r->meta->name);
-	bool ok = op->status >= 0;
-	if (!owner || op->status == COR_E_CONFLICT || op->status == COR_E_NOT_FOUND)
-		return;
-	struct cor_str pod = ok && n->create && op->result ? op->result->name : n->pod;
-	struct cor_str text = ok
-		? cor_arena_printf(cor_plan_arena(p), "%s pod: %.*s", n->create ? "Created" : "Deleted", COR_STR_ARG(pod))
-		: cor_arena_printf(cor_plan_arena(p), "Error %s: %s", n->create ? "creating" : "deleting", op->err.message);
-	const char *reason = n->create ? (ok ? "SuccessfulCreate" : "FailedCreate")
-		: (ok ? "SuccessfulDelete" : "FailedDelete");
-	if (text.p)
-		cor_event_record(cor_plan_registry(p), n->r->component, n->r->res, owner, ok ? "Normal" : "Warning",
-			reason, text.p);
-}
-
-static void note(struct rset *r, struct cor_action *action, bool create, struct cor_str pod) {
-	struct note *n = cor_arena_new_of(r->a, struct note);
-	if (!n)
-		return;
-	*n = (struct note){ r, pod, create };
-	action->done = note_done;
-	action->arg = n;
+static void note(struct rset *r, struct cor_action *action, struct cor_str pod) {
+	cor_pod_note(r->p, action, r->component, r->res, r->meta, pod);
 }
 
 /* ---- more pods ---- */
@@ -70,7 +39,7 @@ static void plan_create(struct rset *r, size_t count) {
 		struct core_v1_Pod *pod = cor_pod_from_template(r->p, r->template, r->res, r->meta);
 		if (!pod)
 			return;
-		note(r, cor_plan_create(r->p, stage, COR_RES_PODS, pod), true, (struct cor_str){ 0 });
+		note(r, cor_plan_create(r->p, stage, COR_RES_PODS, pod), (struct cor_str){ 0 });
 		if (++in_stage == stage_size) {
 			in_stage = 0;
 			stage_size *= 2;
@@ -155,7 +124,7 @@ static void plan_delete(struct rset *r, size_t count) {
 	qsort(ranks, r->active.n, sizeof(*ranks), dies_first);
 	for (size_t i = 0; i < count; i++) {
 		const struct meta_v1_ObjectMeta *m = &ranks[i].pod->metadata;
-		note(r, cor_plan_delete(r->p, 1, COR_RES_PODS, m->namespace, m->name, m->uid), false, m->name);
+		note(r, cor_plan_delete(r->p, 1, COR_RES_PODS, m->namespace, m->name, m->uid), m->name);
 	}
 }
 

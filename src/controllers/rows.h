@@ -9,6 +9,8 @@ extern const struct cor_controller cor_controller_replicaset;
 extern const struct cor_controller cor_controller_replicationcontroller;
 extern const struct cor_controller cor_controller_deployment;
 extern const struct cor_controller cor_controller_event_ttl;
+extern const struct cor_controller cor_controller_job;
+extern const struct cor_controller cor_controller_job_orphan;
 extern const struct cor_controller cor_controller_endpoints;
 extern const struct cor_controller cor_controller_endpointslice;
 extern const struct cor_controller cor_controller_endpointslice_mirror;

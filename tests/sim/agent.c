@@ -76,6 +76,8 @@ static void read_object(struct apod *p, struct cor_obj *o) {
 		       : cor_str_eq(pod->status.phase, COR_STR("Succeeded")) ? PHASE_SUCCEEDED
 									     : PHASE_PENDING;
 	p->api_ready = look_available(pod, 0, 0);
+	p->restart_good = cor_str_eq(pod->spec.restartPolicy, COR_STR("Always"));
+	p->restart_bad = !cor_str_eq(pod->spec.restartPolicy, COR_STR("Never"));
 	(void)snprintf(p->image, sizeof(p->image), "%.*s", COR_STR_ARG(look_image(&pod->spec)));
 	if (p->n_claims == 0)
 		read_claims(p, pod);
@@ -116,9 +118,13 @@ static void print_status(struct apod *p, struct cor_buf *b) {
 		"\"type\":\"Ready\","
 		"\"status\":\"%s\",\"lastTransitionTime\":\"%s\"}],\"containerStatuses\":[{"
 		"\"name\":\"c\",\"image\":\"%s\","
-		"\"imageID\":\"%s\",\"ready\":%s,\"restartCount\":%d}]",
+		"\"imageID\":\"%s\",\"ready\":%s,\"restartCount\":%d",
 		p->uid, phases[p->phase], p->ready ? "True" : "False", p->flipped, p->image,
 		p->image, p->ready ? "true" : "false", p->restarts);
+	if (p->over && p->run)
+		cor_buf_printf(b, ",\"state\":{\"terminated\":{\"exitCode\":%d,\"finishedAt\":\"%s\"}}",
+			p->run->exit_code, p->flipped);
+	cor_buf_c(b, "}]");
 	if (p->rejected)
 		cor_buf_c(b, ",\"reason\":\"OutOfcpu\"");
 	if (p->run && p->ip)
@@ -254,13 +260,25 @@ static void start(struct apod *p) {
 	p->run->bad = strstr(p->image, "bad") ||
 		      (c->never_ready && (strcmp(c->never_ready, "*") == 0 ||
 							cor_str_eq_c(p->obj->name, c->never_ready)));
+	p->run->exits = strstr(p->image, "done") ? 0 : strstr(p->image, "fail") ? 1 : -1;
 	machine_start(p->node, p->run, strstr(p->image, "slow") != NULL);
+}
+
+/* It has run, and its policy wants no more of it. */
+static bool has_had_its_run(const struct apod *p) {
+	if (!p->run) /* and the machine lost power since */
+		return p->api_phase == PHASE_RUNNING && !p->restart_bad;
+	return p->run->starts > 0 && !(p->run->exit_code ? p->restart_bad : p->restart_good);
 }
 
 static void run_it(struct apod *p) {
 	struct cluster *c = p->node->c;
 	if (p->run && p->run->alive)
 		return;
+	if (has_had_its_run(p)) {
+		p->over = true;
+		return;
+	}
 	if (!p->admitted && c->script && chance(c, 2)) {
 		p->rejected = p->over = true;
 		trace(c, "%s: pod %s (%.8s) is refused", p->node->name, p->run ? p->run->name : "",

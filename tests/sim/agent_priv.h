@@ -17,6 +17,7 @@ struct apod {
 	cor_time grace;
 	enum pod_phase api_phase;
 	char image[64];
+	bool restart_good, restart_bad; /* after an exit with 0, with another code */
 	char claims[CLAIMS_MAX][NAME_MAX_], volumes[CLAIMS_MAX][64];
 	size_t n_claims, n_volumes;
 	/* facts */

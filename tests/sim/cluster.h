@@ -160,6 +160,7 @@ struct run {
 	bool alive, stopping;
 	bool bad;                      /* never becomes ready */
 	cor_time ready_at, sick_until; /* monotonic */
+	int exits;                     /* with this code after a while; -1: never by itself */
 	int exit_code;
 	unsigned starts;
 	struct cor_timer end, probe;

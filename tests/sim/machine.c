@@ -151,6 +151,11 @@ static void on_end(struct cor_timer *t) {
 	ended(cor_container_of(t, struct run, end), 143);
 }
 
+static void on_own_end(struct cor_timer *t) {
+	struct run *r = cor_container_of(t, struct run, end);
+	ended(r, r->exits);
+}
+
 static void watch_probe(struct run *r) {
 	struct cluster *c = r->node->c;
 	cor_time at = r->ready_at > r->sick_until ? r->ready_at : r->sick_until, now = mono(c);
@@ -170,6 +175,10 @@ void machine_start(struct node *n, struct run *r, bool slow) {
 	r->ready_at = mono(c) + (slow ? between(c, COR_SECOND, 40 * COR_SECOND)
 				      : between(c, COR_MS, 2 * COR_SECOND));
 	trace(c, "%s: pod %s (%.8s) runs", n->name, r->name, r->uid);
+	if (r->exits >= 0) {
+		r->end.fire = on_own_end;
+		c->world->timer_set(c->world, &r->end, between(c, COR_SECOND, 20 * COR_SECOND));
+	}
 	watch_probe(r);
 }
 

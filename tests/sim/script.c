@@ -386,7 +386,8 @@ static bool mend_pod(void *arg, struct cor_obj *o) {
 	const struct core_v1_Pod *pod = cor_obj_decode(o, m->a, &err);
 	const struct cor_str *app = cor_strmap_get(&pod->metadata.labels, COR_STR("app"));
 	bool lost = app && cor_str_eq(*app, COR_STR("lost")),
-	     alone = pod->metadata.ownerReferences.n == 0 && (lost || look_finished(pod)),
+	     alone = pod->metadata.ownerReferences.n == 0 && (lost || look_finished(pod) ||
+					       pod->spec.nodeName.n == 0 /* perhaps its claim went */),
 	     bad = cor_str_starts(look_image(&pod->spec), COR_STR("bad"));
 	if (!o->deleting && bad)
 		finish_rollout(m, pod);

@@ -21,6 +21,7 @@ static const struct cor_kind_ops *const kinds[COR_RES_MAX] = {
 	[COR_RES_EVENTS] = &cor_kind_event,
 	[COR_RES_ENDPOINTS] = &cor_kind_endpoints,
 	[COR_RES_ENDPOINTSLICES] = &cor_kind_endpointslice,
+	[COR_RES_JOBS] = &cor_kind_job,
 };
 
 const struct cor_kind_ops *cor_kind_ops(enum cor_res res) {

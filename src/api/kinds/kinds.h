@@ -26,6 +26,7 @@ extern const struct cor_kind_ops cor_kind_lease;
 extern const struct cor_kind_ops cor_kind_event;
 extern const struct cor_kind_ops cor_kind_endpoints;
 extern const struct cor_kind_ops cor_kind_endpointslice;
+extern const struct cor_kind_ops cor_kind_job;
 
 /* Those of others.c; NULL when there is none. */
 const struct cor_kind_ops *cor_kind_others(enum cor_res res);

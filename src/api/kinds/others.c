@@ -258,7 +258,6 @@ static const struct cor_kind_ops others[] = {
 		.validate_update = priority_validate_update },
 	{ .res = COR_RES_CERTIFICATESIGNINGREQUESTS, .name_rule = cor_name_path_segment },
 	KEPT(COR_RES_DAEMONSETS, COR_KIND_GENERATION),
-	KEPT(COR_RES_JOBS, COR_KIND_GENERATION | COR_KIND_ORPHAN_DEFAULT),
 	KEPT(COR_RES_CRONJOBS, COR_KIND_GENERATION),
 	CHECKED(COR_RES_INGRESSES, COR_KIND_GENERATION, cor_ingress),
 	CHECKED(COR_RES_INGRESSCLASSES, COR_KIND_GENERATION, cor_ingressclass),
