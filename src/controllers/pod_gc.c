@@ -37,6 +37,22 @@ static bool has_node(struct cor_plan *p, struct cor_str name) {
 	return cor_store_get(cor_plan_store(p), COR_RES_NODES, COR_STR(""), name) != NULL;
 }
 
+/* Nobody else will say how it ended, and who holds it by a finalizer waits to be told. */
+static void mark_failed(struct cor_plan *p, const struct core_v1_Pod *pod, bool orphan) {
+	struct core_v1_Pod *copy = cor_obj_dup(&cor_type_core_v1_Pod, pod, cor_plan_arena(p));
+	if (!copy)
+		return;
+	copy->status.phase = COR_STR("Failed");
+	if (orphan)
+		cor_pod_set_condition(cor_plan_arena(p), copy,
+			&(struct core_v1_PodCondition){ .type = COR_STR("DisruptionTarget"),
+				.status = COR_STR("True"),
+				.reason = COR_STR("DeletionByPodGC"),
+				.message = COR_STR("PodGC: node no longer exists") },
+			cor_plan_now(p));
+	(void)cor_plan_update_status(p, 0, COR_RES_PODS, copy);
+}
+
 static int plan_pod_gc(
 	struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
 	/* Asked of the stored header: nearly every pod is fine and not worth decoding. */
@@ -51,7 +67,9 @@ static int plan_pod_gc(
 		cor_plan_again_at(p, pod->metadata.creationTimestamp + 40 * COR_SECOND);
 		return 0;
 	}
-	cor_plan_delete(p, 0, COR_RES_PODS, ns, name, pod->metadata.uid)->grace_s = 0;
+	if (!cor_pod_finished(pod))
+		mark_failed(p, pod, node != NULL);
+	cor_plan_delete(p, 1, COR_RES_PODS, ns, name, pod->metadata.uid)->grace_s = 0;
 	return 0;
 }
 

@@ -14,6 +14,7 @@ static const struct {
 	[BREAK_CLAIMS] = { "claims", "every retention policy is Delete" },
 	[BREAK_SURGE] = { "surge", "two pods more than maxSurge allows" },
 	[BREAK_UNAVAILABLE] = { "unavailable", "maxUnavailable is 100 %" },
+	[BREAK_PARALLEL] = { "parallel", "Jobs run a pod more than they ask for" },
 	[BREAK_GC] = { "gc", "there is no garbage collector" },
 	[BREAK_FORCE] = { "force", "controllers delete pods without grace" },
 	[BREAK_LOST_WRITE] = { "lost-write", "some write of a commit never reaches the disk" },

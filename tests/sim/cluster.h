@@ -30,6 +30,7 @@ enum breakage {
 	BREAK_CLAIMS,      /* every retention policy is Delete */
 	BREAK_SURGE,       /* two pods more than maxSurge allows */
 	BREAK_UNAVAILABLE, /* maxUnavailable is 100 % */
+	BREAK_PARALLEL,    /* a pod more than a Job asks for */
 	BREAK_GC,          /* there is no garbage collector */
 	BREAK_FORCE,       /* pods are deleted without grace */
 	BREAK_LOST_WRITE,  /* some write of a commit never reaches the disk */
@@ -307,6 +308,7 @@ int32_t look_scaled(struct cor_intstr v, int32_t total, bool up);
 void oracle_set(struct look *l);
 void oracle_replicaset(struct look *l);
 void oracle_deployment(struct look *l);
+void oracle_job(struct look *l);
 
 /* ---- goal.c ---- */
 

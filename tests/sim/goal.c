@@ -6,6 +6,7 @@
 
 #include "api/meta.h"
 #include "base/assert.h"
+#include "gen/batch_v1.h"
 #include "sim/agent_priv.h"
 #include "sim/oracle_priv.h"
 
@@ -115,6 +116,37 @@ static const char *replicaset_missing(struct look *l, const struct apps_v1_Repli
 	return NULL;
 }
 
+/* ---- Jobs ---- */
+
+static bool job_is(const struct batch_v1_Job *j, const char *type) {
+	for (size_t i = 0; i < j->status.conditions.n; i++)
+		if (cor_str_eq_c(j->status.conditions.p[i].type, type) &&
+			cor_str_eq(j->status.conditions.p[i].status, COR_STR("True")))
+			return true;
+	return false;
+}
+
+/* It has ended, and none of its pods is held by it any more. */
+static const char *job_missing(struct look *l, const struct batch_v1_Job *j) {
+	struct cor_str name = j->metadata.name;
+	bool good = job_is(j, "Complete"), bad = job_is(j, "Failed");
+	struct look_list pods = look_owned(l, COR_RES_PODS, j->metadata.uid);
+	for (size_t i = 0; i < pods.n; i++) {
+		const struct core_v1_Pod *pod = pods.p[i];
+		if (pod->metadata.finalizers.n > 0)
+			return no("job %.*s has not let go of pod %.*s", COR_STR_ARG(name),
+				COR_STR_ARG(pod->metadata.name));
+	}
+	if (good == bad)
+		return no("job %.*s has not ended", COR_STR_ARG(name));
+	if (j->spec.ttlSecondsAfterFinished)
+		return no("job %.*s has outlived its time", COR_STR_ARG(name));
+	if (j->status.active != 0 || (good && j->status.succeeded < *j->spec.completions))
+		return no("job %.*s ended with %d active pods, %d of %d succeeded", COR_STR_ARG(name),
+			j->status.active, j->status.succeeded, *j->spec.completions);
+	return NULL;
+}
+
 /* ---- pods, claims, volumes ---- */
 
 static struct node *node_of(struct cluster *c, struct cor_str name) {
@@ -176,6 +208,7 @@ static const struct {
 	CHECK(COR_RES_DEPLOYMENTS, apps_v1_Deployment, deployment_missing),
 	CHECK(COR_RES_REPLICASETS, apps_v1_ReplicaSet, replicaset_missing),
 	CHECK(COR_RES_STATEFULSETS, apps_v1_StatefulSet, set_missing),
+	CHECK(COR_RES_JOBS, batch_v1_Job, job_missing),
 	CHECK(COR_RES_PODS, core_v1_Pod, pod_missing),
 	CHECK(COR_RES_PERSISTENTVOLUMES, core_v1_PersistentVolume, volume_missing),
 };

@@ -198,7 +198,7 @@ static void check_claim(struct cluster *c, const struct cor_event *ev) {
 static bool is_workload(uint16_t res) {
 	static const enum cor_res all[] = { COR_RES_PODS, COR_RES_STATEFULSETS, COR_RES_DEPLOYMENTS,
 		COR_RES_REPLICASETS, COR_RES_CONTROLLERREVISIONS, COR_RES_PERSISTENTVOLUMECLAIMS,
-		COR_RES_PERSISTENTVOLUMES };
+		COR_RES_PERSISTENTVOLUMES, COR_RES_JOBS };
 	for (size_t i = 0; i < cor_countof(all); i++)
 		if (res == all[i])
 			return true;

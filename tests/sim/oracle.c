@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "controllers/engine_priv.h"
 #include "controllers/rows.h"
+#include "gen/batch_v1.h"
 #include "sim/oracle_priv.h"
 
 /* ---- reading ---- */
@@ -211,14 +212,16 @@ static void tamper_deployment(struct look *l, struct apps_v1_Deployment *d) {
 
 /* The planner reads through the same cache, so it sees what is changed here; we do not. */
 static void tamper(struct look *l, const struct cor_controller *row) {
-	bool set = row == &cor_controller_statefulset,
+	bool set = row == &cor_controller_statefulset, job = row == &cor_controller_job,
 	     deployment = row == &cor_controller_deployment;
-	if (l->c->breakage == BREAK_NONE || (!set && !deployment))
+	if (l->c->breakage == BREAK_NONE || (!set && !deployment && !job))
 		return;
 	void *obj = (void *)(uintptr_t)cor_plan_get(l->p, row->res, l->ns, l->name);
 	if (obj && set)
 		tamper_set(l, obj);
-	else if (obj)
+	else if (obj && job && l->c->breakage == BREAK_PARALLEL)
+		*((struct batch_v1_Job *)obj)->spec.parallelism += 1;
+	else if (obj && deployment)
 		tamper_deployment(l, obj);
 }
 
@@ -232,6 +235,7 @@ static const struct {
 	{ &cor_controller_statefulset, oracle_set, NULL },
 	{ &cor_controller_deployment, oracle_deployment, NULL },
 	{ &cor_controller_replicaset, oracle_replicaset, NULL },
+	{ &cor_controller_job, oracle_job, NULL },
 	{ &cor_controller_gc, NULL, check_gc },
 	{ &cor_controller_pv_volume, NULL, check_volume },
 	{ &cor_controller_pod_gc, NULL, check_pod_gc },

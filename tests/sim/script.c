@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "gen/batch_v1.h"
 #include "sim/script_priv.h"
 
 enum { GOAL_MINUTES = 40 };
@@ -182,6 +183,39 @@ static void replicas(struct cluster *c, struct cor_buf *b) {
 	cor_buf_printf(b, "\"replicas\":%d", (int)below(c, 6));
 }
 
+/* ---- jobs ---- */
+
+static const char *const job_names[] = { "tick", "tock" };
+
+static void create_job(struct cluster *c, const char *name) {
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	bool indexed = chance(c, 40);
+	cor_buf_printf(&b,
+		"{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"parallelism\":%d,\"completions\":%d,"
+		"\"completionMode\":\"%s\",\"backoffLimit\":%d,\"podReplacementPolicy\":\"%s\",",
+		name, 1 + (int)below(c, 4), 1 + (int)below(c, 6),
+		indexed ? "Indexed" : "NonIndexed", (int)below(c, 5),
+		chance(c, 30) ? "Failed" : "TerminatingOrFailed");
+	if (chance(c, 20))
+		cor_buf_printf(&b, "\"activeDeadlineSeconds\":%d,", 5 + (int)below(c, 60));
+	if (chance(c, 20))
+		cor_buf_printf(&b, "\"ttlSecondsAfterFinished\":%d,", (int)below(c, 60));
+	cor_buf_printf(&b,
+		"\"template\":{\"spec\":{\"restartPolicy\":\"%s\",\"terminationGracePeriodSeconds\":"
+		"%d,\"containers\":[{\"name\":\"c\",\"image\":\"%s:1\"}]}}}}",
+		chance(c, 60) ? "Never" : "OnFailure", any_grace(c),
+		chance(c, 25) ? "fail" : chance(c, 20) ? "slow-done" : "done");
+	create(c, COR_RES_JOBS, cor_buf_view(&b));
+}
+
+static void parallelism(struct cluster *c, struct cor_buf *b) {
+	cor_buf_printf(b, "\"parallelism\":%d", (int)below(c, 5));
+}
+
+static void suspend(struct cluster *c, struct cor_buf *b) {
+	cor_buf_printf(b, "\"suspend\":%s", chance(c, 50) ? "true" : "false");
+}
+
 static void ordinals(struct cluster *c, struct cor_buf *b) {
 	cor_buf_printf(b, "\"ordinals\":{\"start\":%d},\"minReadySeconds\":%d", (int)below(c, 3),
 		chance(c, 30) ? 5 : 0);
@@ -245,6 +279,19 @@ static void act_on_deployment(struct cluster *c) {
 		script_delete(c, COR_RES_DEPLOYMENTS, name, -1, any_propagation(c));
 }
 
+static void act_on_job(struct cluster *c) {
+	const char *name = job_names[below(c, cor_countof(job_names))];
+	unsigned k = (unsigned)below(c, 100);
+	if (!cor_store_get(server_store(c), COR_RES_JOBS, COR_STR("default"), cor_str_c(name)))
+		create_job(c, name);
+	else if (k < 30)
+		change_spec(c, COR_RES_JOBS, name, parallelism);
+	else if (k < 60)
+		change_spec(c, COR_RES_JOBS, name, suspend);
+	else
+		script_delete(c, COR_RES_JOBS, name, -1, any_propagation(c));
+}
+
 struct pick {
 	struct cluster *c;
 	struct cor_obj *chosen;
@@ -293,10 +340,12 @@ static void cordon_any(struct cluster *c) {
 
 static void people_act(struct cluster *c) {
 	unsigned k = (unsigned)below(c, 100);
-	if (k < 53)
+	if (k < 47)
 		act_on_set(c);
-	else if (k < 77)
+	else if (k < 68)
 		act_on_deployment(c);
+	else if (k < 77)
+		act_on_job(c);
 	else if (k < 78)
 		relabel_any(c);
 	else if (k < 80)
@@ -357,6 +406,17 @@ static bool mend_deployment(void *arg, struct cor_obj *o) {
 	return true;
 }
 
+static bool mend_job(void *arg, struct cor_obj *o) {
+	struct mending *m = arg;
+	struct cor_err err;
+	const struct batch_v1_Job *j = cor_obj_decode(o, m->a, &err);
+	bool held = (j->spec.suspend && *j->spec.suspend) || *j->spec.parallelism == 0;
+	if (!o->deleting && held)
+		script_patch(m->c, COR_RES_JOBS, cor_arena_cstr(m->a, o->name),
+			"{\"spec\":{\"suspend\":false,\"parallelism\":2}}");
+	return true;
+}
+
 static bool mend_replicaset(void *arg, struct cor_obj *o) {
 	struct mending *m = arg;
 	struct cor_err err;
@@ -378,6 +438,10 @@ static void finish_rollout(struct mending *m, const struct core_v1_Pod *pod) {
 	}
 }
 
+static bool is_of_job(const struct core_v1_Pod *pod) {
+	return cor_strmap_get(&pod->metadata.labels, COR_STR("job-name")) != NULL;
+}
+
 /* In order, a pod that cannot become ready is waited for even when the template is good again (as
  * upstream does): a person deletes it. So does one with the pods that nobody looks after. */
 static bool mend_pod(void *arg, struct cor_obj *o) {
@@ -386,7 +450,7 @@ static bool mend_pod(void *arg, struct cor_obj *o) {
 	const struct core_v1_Pod *pod = cor_obj_decode(o, m->a, &err);
 	const struct cor_str *app = cor_strmap_get(&pod->metadata.labels, COR_STR("app"));
 	bool lost = app && cor_str_eq(*app, COR_STR("lost")),
-	     alone = pod->metadata.ownerReferences.n == 0 && (lost || look_finished(pod) ||
+	     alone = pod->metadata.ownerReferences.n == 0 && (lost || look_finished(pod) || is_of_job(pod) ||
 					       pod->spec.nodeName.n == 0 /* perhaps its claim went */),
 	     bad = cor_str_starts(look_image(&pod->spec), COR_STR("bad"));
 	if (!o->deleting && bad)
@@ -424,6 +488,7 @@ static void mend(struct cluster *c) {
 		{ COR_RES_STATEFULSETS, mend_set },
 		{ COR_RES_DEPLOYMENTS, mend_deployment },
 		{ COR_RES_REPLICASETS, mend_replicaset },
+		{ COR_RES_JOBS, mend_job },
 		{ COR_RES_PODS, mend_pod },
 		{ COR_RES_PERSISTENTVOLUMECLAIMS, mend_claim },
 	};
