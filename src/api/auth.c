@@ -210,6 +210,8 @@ int cor_authenticate(const struct cor_tokens *t, const struct cor_http_req *req,
 	}
 	if (token_of(req, &token) || websocket_token(req, a, &token))
 		return cor_authenticate_token(t, token, NULL, a, ret, NULL, err);
+	if (req->peer.stranger)
+		return refuse(err, "certificate");
 	*ret = (struct cor_user){ .name = COR_STR("system:anonymous") };
 	set_groups(a, NULL, 0, ret);
 	add_group(ret, COR_STR("system:unauthenticated"));

@@ -17,6 +17,9 @@ struct cor_http_api_config {
 	struct cor_str kubelet_cert, kubelet_key;       /* who we are towards nodes, PEM */
 };
 struct cor_http_api *cor_http_api_new(const struct cor_http_api_config *c);
+/* A renewed certificate for connections to nodes from now on; stays the caller's. */
+[[nodiscard]] int cor_http_api_set_kubelet_cert(struct cor_http_api *api, struct cor_str cert, struct cor_str key,
+	struct cor_err *err);
 /* After the HTTP server has closed. */
 void cor_http_api_free(struct cor_http_api *api);
 /* For struct cor_http_config. */

@@ -237,6 +237,13 @@ static void on_upgraded(void *arg, const struct cor_http_response *r, struct cor
 	forward_free(f);
 }
 
+int cor_http_api_set_kubelet_cert(struct cor_http_api *api, struct cor_str cert, struct cor_str key, struct cor_err *err) {
+	const struct cor_tls_config c = { .cert = cert, .key = key, .ca = api->ca_pem };
+	api->kubelet_cert = cert;
+	api->kubelet_key = key;
+	return api->kubelet_tls ? cor_tls_reload(api->kubelet_tls, &c, err) : 0;
+}
+
 static struct cor_tls *node_tls(struct cor_http_api *api) {
 	if (api->kubelet_tls)
 		return api->kubelet_tls;

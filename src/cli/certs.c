@@ -9,12 +9,15 @@
 #include "codec/codec.h"
 
 static const cor_time DAY = 24 * COR_HOUR;
-enum { CA_DAYS = 3650, LEAF_DAYS = 365, RENEW_DAYS = 60, BACK_DAYS = 1, SANS_MAX = 12 };
+/* BACK: what machines without a clock of their own may be wrong by when they start. RENEW: before the end, a fifth
+ * of the life. */
+enum { CA_DAYS = 3650, CA_BACK_DAYS = 3650, LEAF_DAYS = 365, RENEW_DAYS = 73, BACK_DAYS = 30, SANS_MAX = 12 };
 
 struct maker {
 	const struct cor_certs_config *c;
 	struct cor_pki_pair *ca;
 	cor_time now;
+	cor_time good_from, good_until; /* of all leaves */
 	struct cor_err *err;
 	bool made;                      /* something that must last */
 };
@@ -59,20 +62,30 @@ static int ensure_ca(struct maker *m) {
 	if (r != 0)
 		return r;
 	m->made = true;
-	r = cor_pki_make_ca(COR_STR("coracle-ca"), m->now - BACK_DAYS * DAY, m->now + CA_DAYS * DAY, m->ca, m->err);
+	r = cor_pki_make_ca(COR_STR("coracle-ca"), m->now - CA_BACK_DAYS * DAY, m->now + CA_DAYS * DAY, m->ca, m->err);
 	return r < 0 ? r : write_pair(m, "ca", m->ca, cor_pki_write_file);
+}
+
+static void note_life(struct maker *m, cor_time from, cor_time until) {
+	m->good_from = from > m->good_from ? from : m->good_from;
+	m->good_until = m->good_until == 0 || until < m->good_until ? until : m->good_until;
 }
 
 static int ensure_leaf(struct maker *m, const char *name, struct cor_pki_subject s, struct cor_pki_pair *ret) {
 	int r = read_pair(m, name, ret);
+	struct cor_err unreadable;
+	cor_time from, until;
 	if (r < 0)
 		return r;
-	if (r == 1 && !cor_pki_expires_within(cor_buf_view(&ret->cert), m->now, RENEW_DAYS * DAY) &&
-	    cor_pki_fits(ret, cor_buf_view(&m->ca->cert), s.sans, s.n_sans))
+	if (r == 1 && cor_pki_validity(cor_buf_view(&ret->cert), &from, &until, &unreadable) >= 0 && from <= m->now &&
+	    until - RENEW_DAYS * DAY > m->now && cor_pki_fits(ret, cor_buf_view(&m->ca->cert), s.sans, s.n_sans)) {
+		note_life(m, from, until);
 		return 0;
+	}
 	cor_pki_pair_fini(ret);
 	s.not_before = m->now - BACK_DAYS * DAY;
 	s.not_after = m->now + LEAF_DAYS * DAY;
+	note_life(m, s.not_before, s.not_after);
 	r = cor_pki_issue(m->ca, &s, ret, m->err);
 	return r < 0 ? r : write_pair(m, name, ret, cor_pki_write_derived);
 }
@@ -113,6 +126,11 @@ static int ensure_client(struct maker *m, const char *name, struct cor_str cn, s
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
 	kubeconfig_text(m, name, &p, &b);
 	_cleanup_free_ char *path = path_of(m, name, "kubeconfig");
+	/* Those who follow the file shall be told of news only. */
+	_cleanup_buf_ struct cor_buf there = COR_BUF_INIT;
+	struct cor_err none;
+	if (cor_pki_read_file(path, &there, &none) >= 0 && cor_str_eq(cor_buf_view(&there), cor_buf_view(&b)))
+		return 0;
 	return cor_pki_write_derived(path, cor_buf_view(&b), 0600, m->err);
 }
 
@@ -167,5 +185,7 @@ int cor_certs_ensure(const struct cor_certs_config *c, cor_time now, struct cor_
 	 * other is made anew. */
 	if (r >= 0 && m.made)
 		r = cor_pki_sync_dir(c->dir, err);
+	ret->good_from = m.good_from;
+	ret->renew_at = m.good_until - RENEW_DAYS * DAY;
 	return r < 0 ? r : 0;
 }

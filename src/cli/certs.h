@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The certificates and keys of a cluster, in DATA/pki: made at the first start, renewed at a start that
-// finds them close to their end or made for other addresses.
+// The certificates and keys of a cluster, in DATA/pki: made at the first start, renewed when four fifths of their
+// life are over, when the clock says that it has not begun, or when they are for other addresses.
 #pragma once
 
 #include "base/err.h"
@@ -11,6 +11,7 @@ struct cor_certs {
 	struct cor_pki_pair server;     /* apiserver */
 	struct cor_pki_pair kubelet_client;
 	struct cor_buf sa_key;
+	cor_time good_from, renew_at;   /* before and after that, ensure makes new ones */
 };
 void cor_certs_fini(struct cor_certs *c);
 

@@ -16,9 +16,11 @@
 #include "cli/cli.h"
 #include "cli/cluster.h"
 #include "cli/sandbox.h"
+#include "net/pki.h"
 #include "node/agent.h"
 
 static const cor_time DNS_PAUSE = COR_SECOND;
+static const cor_time SETTLE = COR_SECOND;         /* until all files are written that are renewed together */
 
 struct node {
 	int lock;                       /* on the data directory, until the process ends */
@@ -29,7 +31,11 @@ struct node {
 	uv_process_t dns;
 	struct cor_timer dns_again;
 	char *dns_kubeconfig;
-	bool stopping;
+	struct cor_buf dns_config;      /* the file, as DNS was started with it */
+	bool stopping, dns_renew;
+	struct cor_agent *agent;
+	uv_fs_event_t pki;
+	struct cor_timer renewed;
 };
 
 static void start_dns(struct node *n);
@@ -41,11 +47,13 @@ static void dns_again(struct cor_timer *t) {
 static void dns_closed(uv_handle_t *h) {
 	struct node *n = cor_container_of((uv_process_t *)h, struct node, dns);
 	if (!n->stopping)
-		n->c.world->timer_set(n->c.world, &n->dns_again, DNS_PAUSE);
+		n->c.world->timer_set(n->c.world, &n->dns_again, n->dns_renew ? 0 : DNS_PAUSE);
 }
 
 static void dns_exited(uv_process_t *p, int64_t code, int sig) {
-	cor_warn("dns ended (code %d, signal %d); starting it again", (int)code, sig);
+	struct node *n = cor_container_of(p, struct node, dns);
+	if (!n->dns_renew)
+		cor_warn("dns ended (code %d, signal %d); starting it again", (int)code, sig);
 	uv_close((uv_handle_t *)p, dns_closed);
 }
 
@@ -61,11 +69,48 @@ static void start_dns(struct node *n) {
 		{ .flags = UV_IGNORE }, { .flags = UV_INHERIT_FD, .data.fd = 1 }, { .flags = UV_INHERIT_FD, .data.fd = 2 },
 	};
 	uv_process_options_t o = { .exit_cb = dns_exited, .file = "/proc/self/exe", .args = args, .stdio = io, .stdio_count = 3 };
+	struct cor_err err;
+	n->dns_renew = false;
+	cor_buf_clear(&n->dns_config);
+	if (cor_pki_read_file(n->dns_kubeconfig, &n->dns_config, &err) < 0)
+		cor_warn("%s", err.message);
 	int r = uv_spawn(&n->loop, &n->dns, &o);
 	if (r < 0) {
 		cor_error("dns cannot be started: %s", uv_strerror(r));
 		uv_close((uv_handle_t *)&n->dns, dns_closed);
 	}
+}
+
+/* ---- renewed certificates ---- */
+
+/* DNS has given up reading files: with a new certificate it begins anew. */
+static void renew_dns(struct node *n) {
+	_cleanup_buf_ struct cor_buf now = COR_BUF_INIT;
+	struct cor_err err;
+	if (!uv_is_active((uv_handle_t *)&n->dns) || cor_pki_read_file(n->dns_kubeconfig, &now, &err) < 0 ||
+	    cor_str_eq(cor_buf_view(&now), cor_buf_view(&n->dns_config)))
+		return;
+	n->dns_renew = true;
+	(void)uv_process_kill(&n->dns, SIGTERM);
+}
+
+static void on_renewed(struct cor_timer *t) {
+	struct node *n = cor_container_of(t, struct node, renewed);
+	cor_agent_renew(n->agent);
+	renew_dns(n);
+}
+
+static void on_pki(uv_fs_event_t *h, const char *name, int events, int status) {
+	struct node *n = cor_container_of(h, struct node, pki);
+	n->c.world->timer_set(n->c.world, &n->renewed, SETTLE);
+}
+
+static void follow_pki(struct node *n) {
+	n->renewed.fire = on_renewed;
+	(void)uv_fs_event_init(&n->loop, &n->pki);
+	int r = uv_fs_event_start(&n->pki, on_pki, n->c.pki_dir, 0);
+	if (r < 0)
+		cor_warn("%s is not followed, certificates are renewed at the next start: %s", n->c.pki_dir, uv_strerror(r));
 }
 
 static void ready(void *arg) {
@@ -102,7 +147,6 @@ int cor_cmd_node(int argc, char **argv) {
 		{ "resolv-conf", &c->resolv_conf, NULL },
 	};
 	struct cor_err err = { 0 };
-	struct cor_agent *agent;
 	int words = 0;
 	int64_t port = 0, start_fd = -1;
 	int r = cor_options(argc, argv, opts, cor_countof(opts), &words, &err);
@@ -131,10 +175,11 @@ int cor_cmd_node(int argc, char **argv) {
 	n.dns_again.fire = dns_again;
 	n.dns_kubeconfig = cor_asprintf("%s/dns.kubeconfig", c->pki_dir);
 	if (cor_sandbox_node(&err) < 0 || cor_make_dirs(c->data_dir, 0755, &err) < 0 || cor_make_dirs(c->run_dir, 0755, &err) < 0 ||
-	    cor_hold_dir(c->data_dir, &n.lock, &err) < 0 || cor_agent_start(c, &agent, &err) < 0) {
+	    cor_hold_dir(c->data_dir, &n.lock, &err) < 0 || cor_agent_start(c, &n.agent, &err) < 0) {
 		cor_error("%s", err.message);
 		return 1;
 	}
+	follow_pki(&n);
 	(void)uv_signal_init(&n.loop, &n.term);
 	n.term.data = &n;
 	(void)uv_signal_start(&n.term, on_term, SIGTERM);

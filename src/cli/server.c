@@ -27,6 +27,8 @@
 enum { CONNECTIONS = 4096 };
 
 static const cor_time DRAIN = 3 * COR_SECOND;
+static const cor_time CERTS_EVERY = 10 * COR_SECOND;      /* a look at the clock */
+static const cor_time CERTS_AGAIN = 10 * COR_MINUTE;       /* after a failure */
 
 struct server {
 	int lock;                       /* on the data directory */
@@ -39,6 +41,7 @@ struct server {
 	struct cor_http_api *api;
 	struct cor_http_server *http;
 	struct cor_certs certs;
+	struct cor_timer certs_timer;
 	struct cor_tls *tls;
 	struct cor_jwt_key *sa_key;
 	/* options */
@@ -107,20 +110,62 @@ static void on_signal(uv_signal_t *sig, int number) {
 
 /* ---- start ---- */
 
-static int make_certs(struct server *s, struct cor_err *err) {
+static int ensure_certs(struct server *s, struct cor_certs *ret, struct cor_err *err) {
 	_cleanup_free_ char *dir = cor_asprintf("%s/pki", s->data_dir);
 	struct cor_certs_config c = {
 		.dir = dir, .address = s->advertise, .port = s->port, .service_ip = "10.96.0.1", .domain = s->domain,
 		.node_name = s->node_name,
 	};
-	int r = cor_certs_ensure(&c, cor_now(s->world), &s->certs, err);
+	return cor_certs_ensure(&c, cor_now(s->world), ret, err);
+}
+
+static struct cor_tls_config server_tls(const struct server *s) {
+	return (struct cor_tls_config){
+		.server = true, .cert = cor_buf_view(&s->certs.server.cert), .key = cor_buf_view(&s->certs.server.key),
+		.ca = cor_buf_view(&s->certs.ca.cert),
+	};
+}
+
+/* The CA and the key of tokens stay; connections that are there stay too. */
+static int renew_certs(struct server *s, struct cor_err *err) {
+	_cleanup_(cor_certs_fini) struct cor_certs now = { 0 };
+	int r = ensure_certs(s, &now, err);
 	if (r < 0)
 		return r;
-	struct cor_str ca = cor_buf_view(&s->certs.ca.cert);
-	struct cor_tls_config server = {
-		.server = true, .cert = cor_buf_view(&s->certs.server.cert), .key = cor_buf_view(&s->certs.server.key), .ca = ca,
-	};
-	s->tls = cor_tls_new(&server, err);
+	struct cor_pki_pair server = s->certs.server, client = s->certs.kubelet_client;
+	s->certs.server = now.server;
+	s->certs.kubelet_client = now.kubelet_client;
+	s->certs.good_from = now.good_from;
+	s->certs.renew_at = now.renew_at;
+	now.server = server;
+	now.kubelet_client = client;
+	const struct cor_tls_config tls = server_tls(s);
+	r = cor_tls_reload(s->tls, &tls, err);
+	if (r >= 0)
+		r = cor_http_api_set_kubelet_cert(s->api, cor_buf_view(&s->certs.kubelet_client.cert),
+			cor_buf_view(&s->certs.kubelet_client.key), err);
+	if (r >= 0)
+		cor_info("certificates were renewed");
+	return r;
+}
+
+/* By the wall clock, which may be set: so not a timer of ten months. */
+static void look_at_certs(struct cor_timer *t) {
+	struct server *s = cor_container_of(t, struct server, certs_timer);
+	struct cor_err err;
+	cor_time now = cor_now(s->world);
+	bool failed = (now < s->certs.good_from || now >= s->certs.renew_at) && renew_certs(s, &err) < 0;
+	if (failed)
+		cor_error("certificates cannot be renewed: %s", err.message);
+	s->world->timer_set(s->world, t, failed ? CERTS_AGAIN : CERTS_EVERY);
+}
+
+static int make_certs(struct server *s, struct cor_err *err) {
+	int r = ensure_certs(s, &s->certs, err);
+	if (r < 0)
+		return r;
+	const struct cor_tls_config tls = server_tls(s);
+	s->tls = cor_tls_new(&tls, err);
 	s->sa_key = s->tls ? cor_jwt_key_new(cor_buf_view(&s->certs.sa_key), err) : NULL;
 	return s->sa_key ? 0 : err->code;
 }
@@ -169,9 +214,12 @@ static int serve(struct server *s, struct cor_err *err) {
 	hc.max_connections = connections_max();
 	s->http = cor_http_server_new(&hc);
 	int r = cor_http_listen(s->http, s->host, s->port, &s->port, err);
-	if (r >= 0)
-		publish(s);
-	return r;
+	if (r < 0)
+		return r;
+	publish(s);
+	s->certs_timer.fire = look_at_certs;
+	s->world->timer_set(s->world, &s->certs_timer, CERTS_EVERY);
+	return 0;
 }
 
 static int start(struct server *s, struct cor_err *err) {
@@ -201,6 +249,7 @@ static int start(struct server *s, struct cor_err *err) {
 }
 
 static void stop(struct server *s) {
+	s->world->timer_clear(s->world, &s->certs_timer);
 	cor_http_api_free(s->api);
 	cor_engine_stop(s->engine);
 	cor_scheduler_stop(s->scheduler);

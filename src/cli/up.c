@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -49,6 +50,7 @@ struct up {
 	size_t n;
 	off_t log_start;                /* of what this start adds to the log */
 	int front_fd;                   /* to whoever started us, as long as they wait; else -1 */
+	int pki_fd;                     /* inotify, on what the server renews */
 	int server_fd;                  /* the server writes to it that it has certificates, and its URL when it serves */
 	int go_fd;                      /* for the node agent: a byte at the first, closed at the second, then -1 */
 };
@@ -149,6 +151,52 @@ static void close_fd(int *fd) {
 	*fd = -1;
 }
 
+/* The admin's kubeconfig for the person behind sudo: mode 0600, theirs. */
+static int give_kubeconfig(struct up *u, bool say, struct cor_err *err) {
+	_cleanup_free_ char *from = cor_asprintf("%s/server/pki/admin.kubeconfig", u->cluster.data_dir);
+	_cleanup_free_ char *path = u->kubeconfig ? cor_strdup(u->kubeconfig)
+		: cor_asprintf("%s/kubeconfig", u->cluster.data_dir);
+	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
+	int r = cor_pki_read_file(from, &b, err);
+	if (r >= 0)
+		r = cor_pki_write_derived(path, cor_buf_view(&b), 0600, err);
+	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
+	int64_t owner, group;
+	if (r >= 0 && uid && gid && cor_option_number("SUDO_UID", uid, 0, UINT32_MAX, &owner, err) == 0 &&
+		cor_option_number("SUDO_GID", gid, 0, UINT32_MAX, &group, err) == 0 &&
+		chown(path, (uid_t)owner, (gid_t)group) < 0)
+		r = cor_fail_errno(err, errno, "%s", path);
+	/* The directory is 0755; only what is in it is closed. */
+	if (r >= 0 && say)
+		(void)printf("cluster %s is up.\n  export KUBECONFIG=%s\n", u->cluster.name, path);
+	return r;
+}
+
+/* The server renews the admin's certificate as well: the person gets a copy. */
+static void follow_pki(struct up *u) {
+	_cleanup_free_ char *dir = cor_asprintf("%s/server/pki", u->cluster.data_dir);
+	if (inotify_add_watch(u->pki_fd, dir, IN_MOVED_TO) < 0)
+		cor_warn("%s is not followed: %s", dir, strerror(errno));
+}
+
+static void on_pki(struct up *u) {
+	_Alignas(struct inotify_event) char events[4096];
+	struct cor_err err;
+	bool ours = false;
+	ssize_t n = read(u->pki_fd, events, sizeof(events));
+	for (ssize_t at = 0; at < n;) {
+		const struct inotify_event *e = (const struct inotify_event *)(const void *)(events + at);
+		ours = ours || (e->len > 0 && strcmp(e->name, "admin.kubeconfig") == 0);
+		at += (ssize_t)(sizeof(*e) + e->len);
+	}
+	if (!ours)
+		return;
+	if (give_kubeconfig(u, false, &err) < 0)
+		cor_error("the admin's kubeconfig was renewed, its copy was not: %s", err.message);
+	else
+		cor_info("the admin's kubeconfig was renewed");
+}
+
 /* The first URL goes on to the front, which waits for it. */
 static void on_server_line(struct up *u) {
 	char line[200];
@@ -162,6 +210,7 @@ static void on_server_line(struct up *u) {
 	if (u->front_fd >= 0)
 		(void)!write(u->front_fd, line, (size_t)n);
 	close_fd(&u->go_fd);
+	follow_pki(u);
 }
 
 /* Starts what is to run and does not; returns for how long to sleep, -1 for ever. */
@@ -196,16 +245,20 @@ static int supervise(struct up *u) {
 	int failed = 0;
 	supervise_signals(&set);
 	_cleanup_close_ int sig = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	u->pki_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	while (!failed) {
 		int wait_ms = start_children(u);
 		struct pollfd p[] = {
 			{ .fd = sig, .events = POLLIN }, { .fd = u->server_fd, .events = POLLIN }, { .fd = u->front_fd },
+			{ .fd = u->pki_fd, .events = POLLIN },
 		};
 		struct signalfd_siginfo info;
 		if (poll(p, cor_countof(p), wait_ms) <= 0)
 			continue;
 		if (p[1].revents)
 			on_server_line(u);
+		if (p[3].revents)
+			on_pki(u);
 		/* Nobody reads it any more. */
 		if (u->front_fd >= 0 && p[2].revents)
 			close_fd(&u->front_fd);
@@ -291,27 +344,6 @@ static void to_background(struct up *u) {
 }
 
 /* ---- the front ---- */
-
-/* The admin's kubeconfig for the person behind sudo: mode 0600, theirs. */
-static int give_kubeconfig(struct up *u, struct cor_err *err) {
-	_cleanup_free_ char *from = cor_asprintf("%s/server/pki/admin.kubeconfig", u->cluster.data_dir);
-	_cleanup_free_ char *path = u->kubeconfig ? cor_strdup(u->kubeconfig)
-		: cor_asprintf("%s/kubeconfig", u->cluster.data_dir);
-	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;
-	int r = cor_pki_read_file(from, &b, err);
-	if (r >= 0)
-		r = cor_pki_write_derived(path, cor_buf_view(&b), 0600, err);
-	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
-	int64_t owner, group;
-	if (r >= 0 && uid && gid && cor_option_number("SUDO_UID", uid, 0, UINT32_MAX, &owner, err) == 0 &&
-		cor_option_number("SUDO_GID", gid, 0, UINT32_MAX, &group, err) == 0 &&
-		chown(path, (uid_t)owner, (gid_t)group) < 0)
-		r = cor_fail_errno(err, errno, "%s", path);
-	/* The directory is 0755; only what is in it is closed. */
-	if (r >= 0)
-		(void)printf("cluster %s is up.\n  export KUBECONFIG=%s\n", u->cluster.name, path);
-	return r;
-}
 
 /* The last error of a child in this start that the log tells, without its time. */
 static void last_error(const struct up *u, char *out, size_t size) {
@@ -410,7 +442,7 @@ static int run(struct up *u, struct cor_err *err) {
 		r = wait_node(u, -1, err);
 		/* One that was dying when it was asked has left its children's last words: begin anew. */
 		if (cor_cluster_pid(&u->cluster) == running)
-			return r < 0 ? r : give_kubeconfig(u, err);
+			return r < 0 ? r : give_kubeconfig(u, true, err);
 	}
 	if (u->foreground)
 		be_supervisor(u, -1);
@@ -425,7 +457,7 @@ static int run(struct up *u, struct cor_err *err) {
 	}
 	(void)close(ready[1]);
 	r = wait_ready(u, ready[0], err);
-	return r < 0 ? r : give_kubeconfig(u, err);
+	return r < 0 ? r : give_kubeconfig(u, true, err);
 }
 
 int cor_cmd_up(int argc, char **argv) {

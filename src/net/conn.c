@@ -817,11 +817,10 @@ const struct cor_peer *cor_conn_peer(struct cor_conn *c) {
 	if (c->peer.address.p)
 		return &c->peer;
 	c->peer.address = cor_str_c(c->address);
-	if (c->ssl && SSL_get_verify_result(c->ssl) == X509_V_OK) {
-		X509 *cert = SSL_get0_peer_certificate(c->ssl);
-
-		if (cert)
-			read_subject(c, X509_get_subject_name(cert));
-	}
+	X509 *cert = c->ssl ? SSL_get0_peer_certificate(c->ssl) : NULL;
+	if (cert && SSL_get_verify_result(c->ssl) == X509_V_OK)
+		read_subject(c, X509_get_subject_name(cert));
+	else
+		c->peer.stranger = cert != NULL;
 	return &c->peer;
 }

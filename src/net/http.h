@@ -32,6 +32,7 @@ struct cor_peer {
 	const struct cor_str *orgs;     /* subject organisations: its groups */
 	size_t n_orgs;
 	struct cor_str address;         /* "127.0.0.1:34567" */
+	bool stranger;                  /* it has a certificate, which is not (or no longer) good */
 };
 
 struct cor_http_req {

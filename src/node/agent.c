@@ -166,7 +166,8 @@ static void volume_changed(void *arg, const char *pv) {
 
 /* ---- start ---- */
 
-static struct cor_tls *kubelet_tls(struct cor_agent *a, struct cor_err *err) {
+/* The kubelet's certificate as the files have it now: made, or given to the one that is there. */
+static int kubelet_tls(struct cor_agent *a, struct cor_err *err) {
 	_cleanup_pki_pair_ struct cor_pki_pair p = { 0 };
 	_cleanup_buf_ struct cor_buf ca = COR_BUF_INIT;
 	_cleanup_free_ char *crt = cor_asprintf("%s/kubelet.crt", a->c.pki_dir);
@@ -174,12 +175,21 @@ static struct cor_tls *kubelet_tls(struct cor_agent *a, struct cor_err *err) {
 	_cleanup_free_ char *ca_path = cor_asprintf("%s/ca.crt", a->c.pki_dir);
 	if (cor_pki_read_file(crt, &p.cert, err) < 0 || cor_pki_read_file(key, &p.key, err) < 0 ||
 	    cor_pki_read_file(ca_path, &ca, err) < 0)
-		return NULL;
+		return err->code;
 	struct cor_tls_config c = {
 		.server = true, .no_http2 = true, .cert = cor_buf_view(&p.cert), .key = cor_buf_view(&p.key),
 		.ca = cor_buf_view(&ca),
 	};
-	return cor_tls_new(&c, err);
+	if (a->tls)
+		return cor_tls_reload(a->tls, &c, err);
+	a->tls = cor_tls_new(&c, err);
+	return a->tls ? 0 : err->code;
+}
+
+void cor_agent_renew(struct cor_agent *a) {
+	struct cor_err err;
+	if (cor_api_reread_kubeconfig(a->api, a->c.kubeconfig, &err) < 0 || kubelet_tls(a, &err) < 0)
+		cor_warn("renewed certificates: %s", err.message);
 }
 
 static int start_network(struct cor_agent *a, struct cor_str pod_cidr, struct cor_err *err) {
@@ -260,10 +270,10 @@ static void wait_for_start(struct cor_agent *a) {
 		;
 }
 
-static void clock_set(void *arg, cor_time by) {
+static void clock_set(void *arg) {
 	struct cor_agent *a = arg;
 	if (a->pods)
-		cor_pods_clock_set(a->pods, by);
+		cor_pods_clock_set(a->pods);
 }
 
 static int start_parts(struct cor_agent *a, struct cor_err *err) {
@@ -283,8 +293,7 @@ static int start_parts(struct cor_agent *a, struct cor_err *err) {
 	a->api = cor_api_from_kubeconfig(a->c.loop, a->c.world, a->c.kubeconfig, "coracle-node/1.36.2", err);
 	if (!a->api)
 		return err->code;
-	a->tls = kubelet_tls(a, err);
-	if (!a->tls)
+	if (kubelet_tls(a, err) < 0)
 		return err->code;
 	wait_for_start(a);      /* for the API */
 	if (a->c.start_fd >= 0)

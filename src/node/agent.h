@@ -27,3 +27,5 @@ struct cor_agent_config {
 };
 /* The agent lives as long as the process: it leaves its containers running when that ends. */
 int cor_agent_start(const struct cor_agent_config *c, struct cor_agent **ret, struct cor_err *err);
+/* The files with its certificates have changed: they are what new connections use. */
+void cor_agent_renew(struct cor_agent *a);

@@ -403,7 +403,7 @@ static void look_at_clock(struct cor_node_status *s) {
 	cor_warn("the clock was set by %lld s", (long long)(by / COR_SECOND));
 	s->c.world->timer_set(s->c.world, &s->status, 0);
 	if (s->c.clock_set)
-		s->c.clock_set(s->c.arg, by);
+		s->c.clock_set(s->c.arg);
 }
 
 static void on_lease(struct cor_timer *t) {

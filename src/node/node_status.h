@@ -22,8 +22,8 @@ struct cor_node_status_config {
 	void (*registered)(void *arg, struct cor_str pod_cidr);
 	/* The API knows that it is Ready: once. */
 	void (*ready)(void *arg);
-	/* The wall clock was set by this much, less or more; may be NULL. */
-	void (*clock_set)(void *arg, cor_time by);
+	/* The wall clock was set; may be NULL. */
+	void (*clock_set)(void *arg);
 	void *arg;
 };
 /* Registers, and renews lease and status from then on. Not Ready until cor_node_status_ready. */

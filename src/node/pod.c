@@ -429,20 +429,13 @@ void cor_pods_wake_volume(struct cor_pods *ps, const char *pv) {
 			look_again(v);
 }
 
-void cor_pods_clock_set(struct cor_pods *ps, cor_time by) {
+void cor_pods_clock_set(struct cor_pods *ps) {
 	size_t it = 0;
 	struct cor_str uid;
 	void *v;
 	while (cor_map_next(&ps->by_uid, &it, &uid, &v)) {
-		struct pod *p = v;
-		for (size_t i = 0; i < p->n; i++) {
-			struct ctr *c = p->ctrs[i];
-			cor_time *const waits[] = { &c->retry_at, &c->pull_failed_at, &c->pulls.at, &c->crash.at, &c->ended_at };
-			for (size_t k = 0; k < cor_countof(waits); k++)
-				*waits[k] += *waits[k] == 0 ? 0 : by;
-		}
-		pod_tokens_renew(p);
-		pod_wake(p);
+		pod_tokens_renew(v);
+		pod_wake(v);
 	}
 }
 

@@ -52,8 +52,8 @@ void cor_pods_synced(struct cor_pods *p);
 void cor_pods_wake_all(struct cor_pods *p);
 /* A persistent volume came or changed: those that have it or may be waiting for it. */
 void cor_pods_wake_volume(struct cor_pods *p, const char *pv);
-/* The wall clock was set: what waits goes on waiting for as long as before, tokens are renewed. */
-void cor_pods_clock_set(struct cor_pods *p, cor_time by);
+/* The wall clock was set: tokens are renewed, what is due by it is looked at. */
+void cor_pods_clock_set(struct cor_pods *p);
 /* From the runtime. */
 void cor_pods_exited(struct cor_pods *p, struct cor_container *c);
 /* Rotates logs that have grown; called now and then. */

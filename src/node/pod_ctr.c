@@ -78,7 +78,7 @@ static void fail(struct ctr *c, const char *reason, const char *message) {
 	pod_event(c->pod, c, true, "Failed", "Error: %s", message);
 	if (c->step >= CTR_PREPARING)
 		ctr_release_rootfs(c->pod, c->start->id);
-	c->retry_at = pod_now(c->pod) + 10 * COR_SECOND;
+	c->retry_at = pod_mono(c->pod) + 10 * COR_SECOND;
 	rest(c);
 }
 
@@ -89,12 +89,12 @@ static void prepare(struct ctr *c);
 static void pull_failed(struct ctr *c, const char *image, const char *error) {
 	pod_event(c->pod, c, true, "Failed", "Failed to pull image \"%s\": %s", image, error);
 	pod_event(c->pod, c, true, "Failed", "Error: ErrImagePull");
-	cor_backoff_step(&c->pulls, pod_now(c->pod));
-	c->pull_failed_at = pod_now(c->pod);
+	cor_backoff_step(&c->pulls, pod_mono(c->pod));
+	c->pull_failed_at = pod_mono(c->pod);
 	replace_text(&c->pull_error, error);
 	ctr_wait(c, "ErrImagePull", error);
 	/* The next look, after the status was seen, says ImagePullBackOff. */
-	c->retry_at = pod_now(c->pod) + COR_SECOND;
+	c->retry_at = pod_mono(c->pod) + COR_SECOND;
 	rest(c);
 }
 
@@ -186,17 +186,17 @@ void ctr_begin(struct ctr *c) {
 		pod_event(c->pod, c, true, "ErrImageNeverPull", "%s", text);
 		pod_event(c->pod, c, true, "Failed", "Error: ErrImageNeverPull");
 		ctr_wait(c, "ErrImageNeverPull", text);
-		c->retry_at = pod_now(c->pod) + 10 * COR_SECOND;
+		c->retry_at = pod_mono(c->pod) + 10 * COR_SECOND;
 		rest(c);
 		return;
 	}
-	cor_time wait = cor_backoff_wait(&c->pulls, c->pull_failed_at, pod_now(c->pod));
+	cor_time wait = cor_backoff_wait(&c->pulls, c->pull_failed_at, pod_mono(c->pod));
 	if (c->pull_error && wait > 0) {
 		_cleanup_free_ char *text = cor_asprintf("Back-off pulling image \"%s\": ErrImagePull: %s", image, c->pull_error);
 		pod_event(c->pod, c, false, "BackOff", "Back-off pulling image \"%s\"", image);
 		pod_event(c->pod, c, true, "Failed", "Error: ImagePullBackOff");
 		ctr_wait(c, "ImagePullBackOff", text);
-		c->retry_at = pod_now(c->pod) + wait;
+		c->retry_at = pod_mono(c->pod) + wait;
 		rest(c);
 		return;
 	}

@@ -71,8 +71,8 @@ struct ctr {
 	struct cor_backoff crash, pulls;
 	char *pull_error;
 	cor_time pull_failed_at;
-	cor_time ended_at;              /* wall, of the run that backs off; 0: not looked at yet */
-	cor_time retry_at;              /* after an error, wall time; 0 */
+	cor_time ended_at;              /* monotonic, of the run that backs off; 0: not looked at yet */
+	cor_time retry_at;              /* after an error, monotonic; 0 */
 	bool rerun;                     /* decided: it runs again (definition changed, probe) */
 	/* stopping */
 	enum ctr_stop stop;

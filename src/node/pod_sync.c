@@ -158,17 +158,17 @@ static bool in_progress(const struct ctr *c) {
 /* An exited container whose time has not come yet. */
 static bool backs_off(struct ctr *c) {
 	struct pod *p = c->pod;
-	cor_time now = pod_now(p);
 	if (c->f->inst.phase != COR_INST_EXITED)
 		return false;
+	/* By the clock that nobody sets. */
+	cor_time now = pod_mono(p), age = pod_now(p) - c->f->inst.finished_at;
+	if (c->ended_at == 0)
+		c->ended_at = now - (age > 0 ? age : 0);
 	if (c->crash.delay == 0 && c->f->restarts > 0 && c->crash.at == 0) {
 		/* The agent was started again: as far as the restarts have brought it. */
 		for (int i = 0; i < c->f->restarts && i < 6; i++)
-			cor_backoff_step(&c->crash, c->f->inst.finished_at);
+			cor_backoff_step(&c->crash, c->ended_at);
 	}
-	/* The clock may have been set back since. */
-	if (c->ended_at == 0)
-		c->ended_at = c->f->inst.finished_at < now ? c->f->inst.finished_at : now;
 	cor_time wait = cor_backoff_wait(&c->crash, c->ended_at, now);
 	if (wait <= 0)
 		return false;
@@ -180,7 +180,7 @@ static bool backs_off(struct ctr *c) {
 		pod_event(p, c, true, "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", c->name, p->name,
 			p->ns, p->uid);
 	ctr_wait(c, "CrashLoopBackOff", text);
-	pod_due(p, now + wait);
+	pod_due(p, pod_now(p) + wait);
 	return true;
 }
 
@@ -195,8 +195,8 @@ static void run(struct ctr *c, bool may_start) {
 	}
 	if (c->step != CTR_IDLE || c->f->inst.phase == COR_INST_RUNNING)
 		return;
-	if (c->retry_at > pod_now(p)) {
-		pod_due(p, c->retry_at);
+	if (c->retry_at > pod_mono(p)) {
+		pod_due(p, pod_now(p) + c->retry_at - pod_mono(p));
 		return;
 	}
 	bool again = c->f->inst.phase == COR_INST_EXITED;
@@ -205,7 +205,7 @@ static void run(struct ctr *c, bool may_start) {
 	if (again && !c->rerun && backs_off(c))
 		return;
 	if (again && c->step == CTR_IDLE && !c->rerun)
-		cor_backoff_step(&c->crash, pod_now(p));
+		cor_backoff_step(&c->crash, pod_mono(p));
 	/* The decision is made: errors on the way are tried again without another step. */
 	c->rerun = again;
 	ctr_begin(c);
