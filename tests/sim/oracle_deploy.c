@@ -71,7 +71,7 @@ struct budget {
 	int32_t replicas, surge, unavailable;
 	/* of all ReplicaSets, before and after the plan */
 	int32_t size, size_after, available, available_after;
-	bool recreate, scaling, old_pods, new_grows;
+	bool recreate, scaling, old_pods, new_grows, new_runs;
 };
 
 static int32_t size_of(const struct apps_v1_ReplicaSet *rs) {
@@ -106,6 +106,7 @@ static void add_set(struct look *l, struct budget *b, const struct apps_v1_Deplo
 	b->available += smaller(available, now);
 	b->available_after += smaller(available, then);
 	b->new_grows |= is_new(d, rs) && then > now;
+	b->new_runs |= is_new(d, rs) && now > 0; /* since it became Recreate in a rollout */
 	const struct cor_str *desired = cor_strmap_get(
 		&rs->metadata.annotations, COR_STR("deployment.kubernetes.io/desired-replicas"));
 	int64_t v;
@@ -150,7 +151,7 @@ void oracle_deployment(struct look *l) {
 			check_cleanup(l, &x->a);
 		}
 	}
-	if (b.recreate && b.new_grows && b.old_pods)
+	if (b.recreate && b.new_grows && b.old_pods && !b.new_runs)
 		violation(l->c, "deployment %.*s starts new pods beside old ones",
 			COR_STR_ARG(l->name));
 	if (b.recreate || b.scaling)
