@@ -204,7 +204,7 @@ class Churn(Thread):
                 self.client.merge(f"/apis/apps/v1/namespaces/{NS}/deployments/churn/scale",
                                   {"spec": {"replicas": self.random.randrange(4)}})
                 return
-            app, graces = self.random.choice((("churn", (None, 0)), ("turn", (None,))))
+            app, graces = self.random.choice((("churn", (None, 0)), ("turn", (None, 0))))
             pods = self.client.get(f"{PODS}?labelSelector=app%3D{app}")["items"]
             if pods:
                 name = self.random.choice(pods)["metadata"]["name"]
