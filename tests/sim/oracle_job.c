@@ -20,7 +20,9 @@ static void check_index(struct look *l, const struct look_list *pods, const stru
 	for (size_t i = 0; index && i < pods->n; i++) {
 		const struct core_v1_Pod *other = pods->p[i];
 		const struct cor_str *have = index_of(other);
-		bool done = cor_str_eq(other->status.phase, COR_STR("Succeeded"));
+		/* One that was being deleted when it succeeded may have been counted as failed. */
+		bool done = cor_str_eq(other->status.phase, COR_STR("Succeeded")) &&
+			    !other->metadata.deletionTimestamp;
 		if ((is_active(other) || done) && have && cor_str_eq(*have, *index))
 			violation(l->c, "job %.*s makes a pod of index %.*s, which %.*s has",
 				COR_STR_ARG(l->name), COR_STR_ARG(*index), COR_STR_ARG(other->metadata.name));
