@@ -71,14 +71,31 @@ def wanted(text, wide):
     return " ".join(parts if wide else parts[0::2]).split()
 
 
-@pytest.mark.parametrize("wide", [False, True], ids=["plain", "wide"])
-def test_tables(kubectl, example, wide):
+def check_table(table, columns, rows, wide, prefix=""):
+    """Columns, and a line that fits each of rows."""
+    head, *got = lines(table)
+    assert head == wanted(columns, wide)
+    for name, cells in rows.items():
+        want = " ".join([prefix + name] + wanted(cells, wide))
+        assert any(re.fullmatch(want, " ".join(row)) for row in got), f"{want}\n{table}"
+
+
+def with_volume(rows, volume):
+    return {name.replace("{v}", volume): cells.replace("{v}", volume) for name, cells in rows.items()}
+
+
+def test_tables(kubectl, example):
     for kind, (columns, rows) in TABLES.items():
-        head, *got = lines(kubectl("get", kind, *(["-o", "wide"] if wide else [])))
-        assert head == wanted(columns, wide)
-        for name, cells in rows.items():
-            want = " ".join([name] + wanted(cells, wide)).replace("{v}", example)
-            assert any(re.fullmatch(want, " ".join(row)) for row in got), f"{kind}: {want}\n{got}"
+        check_table(kubectl("get", kind, "-o", "wide"), columns, with_volume(rows, example), True)
+
+
+def test_tables_of_several_kinds(kubectl, example):
+    """All of them at once, as most people see them: each name has its kind before it."""
+    text = "".join(line for line in kubectl("get", ",".join(TABLES)).splitlines(True) if not line.startswith("Warning: "))
+    tables = text.strip("\n").split("\n\n")
+    assert len(tables) == len(TABLES)
+    for table, (columns, rows) in zip(tables, TABLES.values()):
+        check_table(table, columns, with_volume(rows, example), False, r"[a-z.0-9]+/")
 
 
 def test_other_forms(kubectl, example):
