@@ -18,6 +18,7 @@ struct sweep {
 	struct cor_job job;
 	struct cor_pods *all;
 	size_t waiting;                 /* removals of containers under way, and one more */
+	bool stayed;                    /* one could not be removed */
 	struct names roots, pods, logs;
 };
 
@@ -121,6 +122,8 @@ static void on_done(struct cor_job *job) {
 	s->all->busy--;
 	/* Some may have waited for the name of one of them. */
 	cor_pods_wake_all(s->all);
+	if (!s->stayed)
+		cor_pvs_settled(s->all->c.pvs);
 	names_fini(&s->roots);
 	names_fini(&s->pods);
 	names_fini(&s->logs);
@@ -129,8 +132,10 @@ static void on_done(struct cor_job *job) {
 
 static void on_removed(void *arg, const struct cor_err *err) {
 	struct sweep *s = arg;
-	if (err)
+	if (err) {
 		cor_warn("a container without a pod: %s", err->message);
+		s->stayed = true;
+	}
 	if (--s->waiting > 0)
 		return;
 	s->job = (struct cor_job){ .work = on_worker, .done = on_done };

@@ -27,6 +27,7 @@ struct cor_pvs {
 	struct cor_informer *informer;
 	struct cor_map map;             /* name -> cor_pv */
 	size_t busy;
+	bool settled;
 };
 
 struct cor_pv {
@@ -200,7 +201,7 @@ static enum work next_work(const struct cor_pv *v) {
 		return v->grown < v->size ? WORK_GROW : WORK_NONE;
 	}
 	if (deleting && has_finalizer(v))
-		return v->data_gone ? WORK_NONE : WORK_DELETE;
+		return v->data_gone || !v->all->settled ? WORK_NONE : WORK_DELETE;
 	if (v->mounted)
 		return WORK_UNMOUNT;
 	/* Made as soon as it is heard of, since a pod will wait for it; one that nobody uses is grown the same way.
@@ -304,6 +305,15 @@ void cor_pvs_free(struct cor_pvs *p) {
 
 bool cor_pvs_busy(const struct cor_pvs *p) {
 	return p->busy > 0;
+}
+
+void cor_pvs_settled(struct cor_pvs *p) {
+	size_t it = 0;
+	struct cor_str key;
+	void *v;
+	p->settled = true;
+	while (cor_map_next(&p->map, &it, &key, &v))
+		step(v);
 }
 
 struct cor_pv *cor_pvs_get(struct cor_pvs *p, struct cor_str name) {

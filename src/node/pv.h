@@ -24,6 +24,9 @@ struct cor_pvs *cor_pvs_new(const struct cor_pvs_config *c);
 /* Waits for no worker: only when none is busy. */
 void cor_pvs_free(struct cor_pvs *p);
 bool cor_pvs_busy(const struct cor_pvs *p);
+/* Whoever uses a volume holds it by now, and no container without a pod is left. Before that no data is deleted:
+ * what an agent that is gone has started may still write. */
+void cor_pvs_settled(struct cor_pvs *p);
 
 struct cor_pv *cor_pvs_get(struct cor_pvs *p, struct cor_str name);    /* NULL: not (yet) known */
 const char *cor_pv_name(const struct cor_pv *v);

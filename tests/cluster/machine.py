@@ -80,14 +80,14 @@ class Machine:
     def get(self, *args):
         return json.loads(self.kubectl("get", *args, "-o", "json"))
 
-    def wait_for(self, what, condition):
+    def wait_for(self, what, condition, pause=0.05):
         """What has no event of its own to wait for, up to a deadline."""
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
             value = condition()
             if value:
                 return value
-            time.sleep(0.05)
+            time.sleep(pause)
         raise AssertionError(f"not within {DEADLINE} s: {what}\n{self.kubectl('get', 'po,ev', '-A', code=None)}\n"
                              f"{self.log()}")
 
