@@ -6,11 +6,11 @@
 set -eu
 
 BUILD="gcc libc6-dev make meson ninja-build pkg-config python3 libuv1-dev libssl-dev libnghttp2-dev
-	zlib1g-dev libwslay-dev libyaml-dev libsqlite3-dev libmnl-dev libnftables-dev libknot-dev
+	zlib1g-dev libwslay-dev libyaml-dev libsqlite3-dev libmnl-dev libknot-dev
 	libarchive-dev libcurl4-openssl-dev libzstd-dev liblzma-dev libbz2-dev libcap-ng-dev libseccomp-dev libcmocka-dev
 	libcjson-dev libjansson-dev libjson-c-dev libyajl-dev"
 RUN="crun conmon nftables iproute2 util-linux e2fsprogs ca-certificates
-	libcurl4 libnftables1 curl"
+	libcurl4 curl"
 TEST="python3-pytest python3-kubernetes python3-yaml docker-registry apache2-utils busybox-static
 	netcat-openbsd procps clang libclang-rt-14-dev clang-tidy cppcheck valgrind"
 

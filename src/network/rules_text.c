@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table as text for libnftables: its fixed part, and the difference between what an owner had
+// The table as text for nft: its fixed part, and the difference between what an owner had
 // and what it wants. Text is what can be read in a test and in a bug report; the library turns a
 // whole text into one transaction.
 #include <stdio.h>

@@ -5,17 +5,17 @@
 // After an error, or when somebody else deleted the table, everything is written anew.
 #include "network/service_rules.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <nftables/libnftables.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/lib.h"
 #include "base/log.h"
 #include "network/rules_priv.h"
 
@@ -73,71 +73,76 @@ struct cor_svc_rules {
 
 /* ---- nft ---- */
 
-/* Only the node agent has rules to write: see base/lib.h. */
-#define NFT_FUNCTIONS(F) \
-	F(nft_, ctx_buffer_error) F(nft_, ctx_buffer_output) F(nft_, ctx_free) \
-	F(nft_, ctx_get_error_buffer) F(nft_, ctx_new) F(nft_, run_cmd_from_buffer)
-
-static struct {
-	NFT_FUNCTIONS(COR_LIB_MEMBER)
-} nft;
-static int run_here(const char *text, struct cor_err *err) {
-	static const char *const names[] = { NFT_FUNCTIONS(COR_LIB_NAME) };
-	int rc = cor_lib_open("libnftables.so.1", names, cor_countof(names), &nft, err);
-	if (rc < 0)
-		return rc;
-	struct nft_ctx *ctx = nft.ctx_new(NFT_CTX_DEFAULT);
-	if (!ctx)
-		return cor_fail(err, COR_E_INTERNAL, "nftables: out of memory");
-	(void)nft.ctx_buffer_output(ctx);
-	(void)nft.ctx_buffer_error(ctx);
-	if (nft.run_cmd_from_buffer(ctx, text) != 0) {
-		/* Each error comes with the text that it is about; the first is the cause. */
-		struct cor_str rest = cor_str_trim(cor_str_c(nft.ctx_get_error_buffer(ctx)));
-		struct cor_str why = cor_str_cut(&rest, '\n');
-		struct cor_str where = rest.p ? cor_str_cut(&rest, '\n') : (struct cor_str){ 0 };
-		rc = cor_fail(err, COR_E_INTERNAL, "nftables: %.*s: %.*s", COR_STR_ARG(why),
-			COR_STR_ARG(where));
-	}
-	nft.ctx_free(ctx);
-	return rc;
+/* All that fits; until the other side is closed or no more does. */
+static struct cor_str read_said(int fd, char *p, size_t room) {
+	size_t n = 0;
+	for (ssize_t r; n < room && ((r = read(fd, p + n, room - n)) > 0 || (r < 0 && errno == EINTR));)
+		n += r > 0 ? (size_t)r : 0;
+	return cor_str_trim((struct cor_str){ p, n });
 }
 
-/* In a process of its own that ends with it. The library, with those that it needs itself, and what it keeps
- * of each transaction (it reads the whole table), are megabytes that would stay for a change now and then. */
-int rules_run(const char *text, struct cor_err *err) {
-	struct cor_err said = { 0 };
+/* Each error of nft comes with the text that it is about; the first is the cause. */
+static int nft_failed(struct cor_str said, struct cor_err *err) {
+	struct cor_str why = cor_str_cut(&said, '\n');
+	struct cor_str where = said.p ? cor_str_cut(&said, '\n') : (struct cor_str){ 0 };
+	return cor_fail(err, COR_E_INTERNAL, "nftables: %.*s: %.*s", COR_STR_ARG(why), COR_STR_ARG(where));
+}
+
+/* In the child: only what is allowed behind a fork of a process with threads. */
+_Noreturn static void be_nft(const char *program, pid_t agent, int text, int said) {
+	char *const argv[] = { (char[]){ "nft" }, (char[]){ "-f" }, (char[]){ "-" }, NULL };
+	char *const env[] = { NULL };
+	/* Nothing is written once `down` has the agent's word. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == agent && dup2(text, STDIN_FILENO) >= 0 &&
+	    dup2(said, STDOUT_FILENO) >= 0 && dup2(said, STDERR_FILENO) >= 0)
+		(void)execve(program, argv, env);
+	_exit(127);
+}
+
+static int run_nft(const char *program, int text, struct cor_err *err) {
+	int fds[2], status = -1;
+	char text_said[2000];
 	sigset_t all, before;
-	int fds[2], status;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return cor_fail_errno(err, errno, "nftables: pipe");
-	/* Until it is gone it has the agent's handlers, and must not handle for the agent. */
+	/* Until it is another program it has the agent's handlers, and must not handle for the agent. */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid_t agent = getpid(), pid = fork();
-	if (pid == 0) {
-		/* Nothing is written once `down` has the agent's word. */
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != agent)
-			_exit(1);
-		int rc = run_here(text, &said);
-		if (rc < 0)
-			(void)!write(fds[1], &said, sizeof(said));
-		_exit(rc < 0);
-	}
-	int failed = pid < 0 ? errno : 0;
+	if (pid == 0)
+		be_nft(program, agent, text, fds[1]);
+	int failed = errno;
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)close(fds[1]);
-	ssize_t n = pid < 0 ? 0 : read(fds[0], &said, sizeof(said));
+	struct cor_str said = pid < 0 ? (struct cor_str){ 0 } : read_said(fds[0], text_said, sizeof(text_said));
 	(void)close(fds[0]);
 	if (pid < 0)
 		return cor_fail_errno(err, failed, "nftables: fork");
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (n == (ssize_t)sizeof(said))
-		return cor_fail(err, said.code, "%s", said.message);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return cor_fail(err, COR_E_INTERNAL, "nftables: the process for it ended (status %d)", status);
-	return 0;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : nft_failed(said, err);
+}
+
+/* By the program, whose life is that of the transaction: its library, with those that it needs itself, and what it
+ * keeps of each transaction (it reads the whole table), are megabytes that would stay for a change now and then. */
+int rules_run(const char *text, struct cor_err *err) {
+	static const char *const places[] = { "/usr/sbin/nft", "/sbin/nft", "/usr/local/sbin/nft" };
+	const char *program = NULL;
+	for (size_t i = 0; i < cor_countof(places) && !program; i++)
+		program = access(places[i], X_OK) == 0 ? places[i] : NULL;
+	if (!program)
+		return cor_fail(err, COR_E_NOT_FOUND, "nft is not installed (package nftables)");
+	_cleanup_close_ int fd = memfd_create("rules", MFD_CLOEXEC);
+	size_t n = strlen(text);
+	for (size_t done = 0; fd >= 0 && done < n;) {
+		ssize_t r = write(fd, text + done, n - done);
+		if (r < 0)
+			return cor_fail_errno(err, errno, "nftables: the rules");
+		done += (size_t)r;
+	}
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return cor_fail_errno(err, errno, "nftables: the rules");
+	return run_nft(program, fd, err);
 }
 
 static void work(struct cor_job *job) {
