@@ -325,7 +325,9 @@ const char *cor_pv_name(const struct cor_pv *v) {
 }
 
 void cor_pv_hold(struct cor_pv *v) {
-	v->holders++;
+	/* What failed while nobody used it is another thing. */
+	if (v->holders++ == 0)
+		v->all->c.world->timer_clear(v->all->c.world, &v->retry);
 	step(v);
 }
 

@@ -4,6 +4,7 @@
 // none or a whole one.
 #include "node/pv_priv.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <spawn.h>
@@ -132,22 +133,34 @@ static int attach(const char *image, char device[64], struct cor_err *err) {
 	return cor_fail(err, -EBUSY, "no loop device is free");
 }
 
-/* A loop device that outlived its unmount: some process still has the file system. */
-static bool still_attached(const char *image) {
-	enum { LOOPS_MAX = 256 };
-	for (int i = 0; i < LOOPS_MAX; i++) {
-		char path[64], line[4096];
-		(void)snprintf(path, sizeof(path), "/sys/block/loop%d/loop/backing_file", i);
-		FILE *f = fopen(path, "re");
-		if (!f)
+/* The loop device that the image is attached to, or -1. It may outlive our unmount: a process with mounts of its
+ * own, which it copied when it began, still has the file system. Held open, it stays that of the image. */
+static int open_attached(const char *image, char device[64]) {
+	struct stat st;
+	struct dirent *e;
+	DIR *block = stat(image, &st) == 0 ? opendir("/sys/block") : NULL;
+	int found = -1;
+	while (block && found < 0 && (e = readdir(block))) {
+		unsigned n;
+		char backing[64];
+		if (sscanf(e->d_name, "loop%u", &n) != 1)
 			continue;
-		bool same = fgets(line, sizeof(line), f) && strncmp(line, image, strlen(image)) == 0 &&
-			line[strlen(image)] == '\n';
-		(void)fclose(f);
-		if (same)
-			return true;
+		(void)snprintf(backing, sizeof(backing), "/sys/block/loop%u/loop", n);
+		if (access(backing, F_OK) < 0)
+			continue;
+		(void)snprintf(device, 64, "/dev/loop%u", n);
+		(void)mknod(device, S_IFBLK | 0660, makedev(7, n));
+		int fd = open(device, O_RDWR | O_CLOEXEC);
+		struct loop_info64 info;
+		if (fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == st.st_dev &&
+		    info.lo_inode == st.st_ino)
+			found = fd;
+		else if (fd >= 0)
+			(void)close(fd);
 	}
-	return false;
+	if (block)
+		(void)closedir(block);
+	return found;
 }
 
 static bool mounted(const char *dir, const char *target) {
@@ -155,36 +168,65 @@ static bool mounted(const char *dir, const char *target) {
 	return stat(dir, &a) == 0 && stat(target, &b) == 0 && a.st_dev != b.st_dev;
 }
 
+static int make_dirs(const char *dir, const char *target, struct cor_err *err) {
+	int r = cor_mkdir_all(dir, 0700, err);
+	return r < 0 ? r : cor_mkdir_all(target, 0755, err);
+}
+
 int pv_image_make(const char *dir, uint64_t size, struct cor_err *err) {
 	_cleanup_free_ char *target = cor_asprintf("%s/mount", dir);
-	int r = cor_mkdir_all(dir, 0700, err);
-	if (r >= 0)
-		r = cor_mkdir_all(target, 0755, err);
+	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
+	int r = make_dirs(dir, target, err);
 	if (r < 0 || mounted(dir, target))
 		return r;
+	char device[64];
+	_cleanup_close_ int used = open_attached(image, device);
+	/* Neither looked at nor grown from outside: that would destroy it. */
+	if (used >= 0)
+		return cor_fail(err, -EBUSY, "%s is still in use by its last mount", image);
 	r = make_image(dir, size, err);
 	return r < 0 ? r : grow_offline(dir, size, err);
+}
+
+/* Nothing has been in it but what mkfs makes for itself. */
+static bool is_fresh(const char *target) {
+	DIR *d = opendir(target);
+	struct dirent *e;
+	bool lost = false, more = false;
+	while (d && (e = readdir(d))) {
+		lost |= strcmp(e->d_name, "lost+found") == 0;
+		more |= e->d_name[0] != '.' && strcmp(e->d_name, "lost+found") != 0;
+	}
+	if (d)
+		(void)closedir(d);
+	return lost && !more;
 }
 
 int pv_image_mount(const char *dir, uint64_t size, struct cor_err *err) {
 	_cleanup_free_ char *target = cor_asprintf("%s/mount", dir);
 	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
-	int r = pv_image_make(dir, size, err);
+	char device[64];
+	int r = make_dirs(dir, target, err);
 	if (r < 0 || mounted(dir, target))
 		return r;
-	/* Two file systems on one image would destroy it. */
-	if (still_attached(image))
-		return cor_fail(err, -EBUSY, "%s is still in use by its last mount", image);
-	char device[64];
-	_cleanup_close_ int fd = attach(image, device, err);
+	/* Two devices on one image would destroy it; a second mount of the same one is the same file system. */
+	_cleanup_close_ int fd = open_attached(image, device);
+	if (fd < 0) {
+		r = pv_image_make(dir, size, err);
+		fd = r < 0 ? r : attach(image, device, err);
+	}
 	if (fd < 0)
 		return fd;
 	if (mount(device, target, "ext4", 0, NULL) < 0)
 		return cor_fail_errno(err, errno, "mount %s at %s", device, target);
-	/* What mkfs makes for itself is of no use to a pod, and some programs want an empty directory. */
+	/* Some programs want an empty directory, and those that are not root a place to write. Only the first time:
+	 * later it is theirs. */
+	if (!is_fresh(target))
+		return 0;
 	_cleanup_free_ char *lost = cor_asprintf("%s/lost+found", target);
-	(void)rmdir(lost);
-	return chmod(target, 0777) < 0 ? cor_fail_errno(err, errno, "chmod %s", target) : 0;
+	if (chmod(target, 0777) < 0 || rmdir(lost) < 0)
+		return cor_fail_errno(err, errno, "%s", target);
+	return 0;
 }
 
 int pv_image_grow(const char *dir, uint64_t size, struct cor_err *err) {

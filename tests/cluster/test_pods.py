@@ -4,6 +4,7 @@ finds again. Each test has names of its own, so they may run in any order."""
 import os
 import pathlib
 import signal
+import subprocess
 
 import pytest
 from machine import IMAGE
@@ -346,3 +347,33 @@ def test_no_volume_is_deleted_under_a_container(machine):
         assert data or not pathlib.Path(f"/proc/{pid}").exists(), "deleted while a container held it"
         return not data
     machine.wait_for("the data gone", gone, pause=0.001)
+
+
+def test_a_volume_that_another_process_still_has(machine):
+    """Whatever begins with mounts of its own copies the volume's. Until it ends the file system lives: it is mounted
+    again, not a second one made of the image, and neither checked nor grown from outside."""
+    user = pod("sharer", "sleep 1000", {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "shared"}}]},
+               volumeMounts=[{"name": "d", "mountPath": "/d"}])
+    apply(machine, claim("shared", "16Mi"), user)
+    wait(machine, "sharer", "{.status.phase}", "Running")
+    machine.kubectl("exec", "sharer", "--", "sh", "-c", "echo 1 > /d/x; chmod 750 /d")
+    mount = machine.data / "node/volumes" / machine.get("pvc", "shared")["spec"]["volumeName"] / "mount"
+    holder = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sleep", "1000"])
+    try:
+        machine.wait_for("mounts of its own", lambda: os.readlink(f"/proc/{holder.pid}/ns/mnt") != os.readlink(
+            "/proc/self/ns/mnt") and pathlib.Path(f"/proc/{holder.pid}/comm").read_text() == "sleep\n")
+        machine.kubectl("delete", "pod", "sharer")
+        machine.wait_for("unmounted", lambda: not mount.is_mount())
+        assert str(mount) in pathlib.Path(f"/proc/{holder.pid}/mountinfo").read_text()
+        machine.kubectl("patch", "pvc", "shared", "-p", '{"spec":{"resources":{"requests":{"storage":"48Mi"}}}}')
+        apply(machine, user)
+        wait(machine, "sharer", "{.status.phase}", "Running")
+        machine.kubectl("exec", "sharer", "--", "sh", "-c", "echo 2 >> /d/x; sync")
+    finally:
+        holder.kill()
+        holder.wait()
+    machine.kubectl("delete", "pod", "sharer")
+    machine.kubectl("wait", "pvc/shared", "--for=jsonpath={.status.capacity.storage}=48Mi", "--timeout=60s")
+    apply(machine, user)
+    wait(machine, "sharer", "{.status.phase}", "Running")
+    assert machine.kubectl("exec", "sharer", "--", "sh", "-c", "cat /d/x; stat -c %a /d") == "1\n2\n750\n"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rounds of torture on one cluster: under load, something is killed at a random moment; then the cluster
 comes back and is compared with what is known outside of it. See docs/reliability.md for what is promised."""
+import contextlib
 import http.client
 import json
 import os
@@ -291,7 +292,7 @@ class Torture:
         self.writing.set()
         self.visiting.set()
         for t in self.threads:
-            if t.client.conn and t.client.conn.sock:
+            with contextlib.suppress(AttributeError, OSError):      # it may close it at this moment
                 t.client.conn.sock.shutdown(2)
             t.join(30)
         if self.sampler:
