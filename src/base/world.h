@@ -47,6 +47,8 @@ static inline cor_time cor_now(struct cor_world *w) { return w->now(w); }
 struct uv_loop_s;
 /* The loop outlives the world. */
 struct cor_world *cor_world_uv_new(struct uv_loop_s *loop);
+/* Turns the loop until every job is done. */
+void cor_world_uv_settle(struct cor_world *w);
 /* All timers clear, all jobs done. Run the loop once more before closing it. */
 void cor_world_uv_free(struct cor_world *w);
 

@@ -229,6 +229,12 @@ static void on_closed(uv_handle_t *handle) {
 		free(w);
 }
 
+void cor_world_uv_settle(struct cor_world *base) {
+	struct uv_world *w = world_of(base);
+	while (w->jobs > 0)
+		(void)uv_run(w->loop, UV_RUN_ONCE);
+}
+
 void cor_world_uv_free(struct cor_world *base) {
 	if (!base)
 		return;

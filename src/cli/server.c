@@ -257,6 +257,8 @@ static void stop(struct server *s) {
 	cor_registry_free(s->registry);
 	cor_engine_free(s->engine);
 	cor_scheduler_free(s->scheduler);
+	/* A commit that the closing store has waited for is still to be heard of. */
+	cor_world_uv_settle(s->world);
 	cor_jwt_key_free(s->sa_key);
 	cor_tls_unref(s->tls);
 	cor_certs_fini(&s->certs);

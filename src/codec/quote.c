@@ -45,7 +45,7 @@ static void put_unprintable(struct cor_buf *b, uint32_t c) {
 
 void cor_go_quote(struct cor_buf *b, struct cor_str s) {
 	cor_buf_byte(b, '"');
-	for (const char *p = s.p, *end = s.p + s.n; p < end;) {
+	for (const char *p = s.p, *end = s.n ? s.p + s.n : s.p; p < end;) {
 		size_t n = cor_utf8_len(p, end);
 		uint32_t c = n ? decode(p, n) : 0;
 		if (n == 0)

@@ -410,7 +410,8 @@ static int64_t wanted(const struct job *x) {
 }
 
 static void manage(struct job *x) {
-	qsort(x->active.p, x->active.n, sizeof(*x->active.p), by_worth);
+	if (x->active.n > 1)
+		qsort(x->active.p, x->active.n, sizeof(*x->active.p), by_worth);
 	size_t keep = x->indexed && x->j->spec.completions ? placed(x) : x->active.n;
 	int64_t want = wanted(x);
 	if ((int64_t)keep > want)

@@ -11,19 +11,14 @@ static bool code_matches(const struct batch_v1_PodFailurePolicyOnExitCodesRequir
 	return in == cor_str_eq(r->operator, COR_STR("In"));
 }
 
-struct statuses {
-	const struct core_v1_ContainerStatus *p;
-	size_t n;
-};
-
 /* The first container that ended badly with a code that the rule names. */
 static const struct core_v1_ContainerStatus *match_codes(
-	const struct batch_v1_PodFailurePolicyOnExitCodesRequirement *r, struct statuses s) {
-	for (size_t i = 0; i < s.n; i++) {
-		const struct core_v1_ContainerStateTerminated *t = s.p[i].state.terminated;
-		if (t && t->exitCode != 0 && (r->containerName.n == 0 || cor_str_eq(r->containerName, s.p[i].name)) &&
+	const struct batch_v1_PodFailurePolicyOnExitCodesRequirement *r, const struct core_v1_ContainerStatus *p, size_t n) {
+	for (size_t i = 0; i < n; i++) {
+		const struct core_v1_ContainerStateTerminated *t = p[i].state.terminated;
+		if (t && t->exitCode != 0 && (r->containerName.n == 0 || cor_str_eq(r->containerName, p[i].name)) &&
 		    code_matches(r, t->exitCode))
-			return &s.p[i];
+			return &p[i];
 	}
 	return NULL;
 }
@@ -33,10 +28,9 @@ static bool rule_matches(struct cor_arena *a, const struct batch_v1_PodFailurePo
 	const struct core_v1_ContainerStatus *c = NULL;
 	if (r->onExitCodes) {
 		const struct core_v1_PodStatus *st = &pod->status;
-		c = match_codes(r->onExitCodes, (struct statuses){ st->containerStatuses.p, st->containerStatuses.n });
+		c = match_codes(r->onExitCodes, st->containerStatuses.p, st->containerStatuses.n);
 		if (!c)
-			c = match_codes(r->onExitCodes,
-				(struct statuses){ st->initContainerStatuses.p, st->initContainerStatuses.n });
+			c = match_codes(r->onExitCodes, st->initContainerStatuses.p, st->initContainerStatuses.n);
 	}
 	if (c)
 		*ret_message = cor_arena_printf(a,
