@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tarfile
@@ -18,6 +19,8 @@ KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
 DEADLINE = int(os.environ.get("COR_TEST_DEADLINE", "60"))
 ADDRESS = "192.0.2.10"
 IMAGE = "test.local/busybox:1"
+# Newer kubectls say so when the first message of a stream, an empty one, is there before they have made the stream.
+EARLY = re.compile(r"^E\d{4} .*Unknown stream id \d+, discarding message\n", re.M)
 IMAGE2 = "test.local/busybox:2"     # the same with another /etc/image
 
 
@@ -58,7 +61,7 @@ class Machine:
                              check=False, env=env, **more)
         assert code is None or out.returncode == code, \
             f"{' '.join(map(str, cmd))}: {out.returncode}\n{out.stdout}\n{self.log()}"
-        return out.stdout
+        return EARLY.sub("", out.stdout)
 
     def coracle(self, command, *args, **more):
         if command == "up":
@@ -72,6 +75,19 @@ class Machine:
 
     def kubectl(self, *args, which=KUBECTL, **more):
         return self.run(*self.kubectl_words(args, which), **more)
+
+    def process(self, role):
+        """The pid of the cluster's server, node agent or DNS; None when there is none. A fork that is about to become
+        another program still has their command line, and is not the one."""
+        parents = {}
+        for proc in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                words = (proc / "cmdline").read_bytes().split(b"\0")
+                if words[:2] == [b"coracle", role.encode()] and f"{self.data}/".encode() in b" ".join(words):
+                    parents[int(proc.name)] = int((proc / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+        return next((pid for pid, parent in parents.items() if parent not in parents), None)
 
     def start(self, *cmd, **more):
         """Something that goes on in the machine's network; it is the caller's to end."""

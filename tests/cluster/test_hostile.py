@@ -55,17 +55,6 @@ def neighbour_works(machine):
     assert sh(machine, "neighbour", "echo fine") == "fine\n"
 
 
-def agent(machine):
-    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"coracle", b"node"] and machine.name.encode() in words:
-            return path.parent
-    raise AssertionError("no agent")
-
-
 def memory(proc):
     line = next(x for x in (proc / "status").read_text().splitlines() if x.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
@@ -226,7 +215,7 @@ def test_memory_hog_ends_alone(machine):
 
 
 def test_log_flood_has_a_bound(machine):
-    proc = agent(machine)
+    proc = pathlib.Path(f"/proc/{machine.process('node')}")
     before = memory(proc)
     apply(machine, pod("flood", "yes $(head -c 2000 /dev/zero | tr '\\0' x)"))
     def logs():

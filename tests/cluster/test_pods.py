@@ -272,27 +272,16 @@ def test_a_volume_is_made_before_a_pod_needs_it(machine):
     machine.wait_for("the data gone", lambda: not size.parent.exists())
 
 
-def agent(machine):
-    for proc in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = proc.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"coracle", b"node"] and str(machine.data).encode() in b" ".join(words):
-            return int(proc.parent.name)
-    return None
-
-
 def test_killed_agent_finds_everything_again(machine):
     apply(machine, pod("survivor", "sleep 1000"), pod("ender", "while ! [ -e /tmp/end ]; do sleep 0.05; done",
                                                       {"restartPolicy": "Never"}))
     for name in ("survivor", "ender"):
         wait(machine, name, "{.status.phase}", "Running")
     before = status(machine, "survivor")["containerStatuses"][0]["containerID"]
-    pid = agent(machine)
+    pid = machine.process("node")
     machine.kubectl("exec", "ender", "--", "sh", "-c", "(sleep 0.3; touch /tmp/end) &")
     os.kill(pid, signal.SIGKILL)
-    machine.wait_for("another agent", lambda: agent(machine) not in (None, pid))
+    machine.wait_for("another agent", lambda: machine.process("node") not in (None, pid))
     wait(machine, "ender", "{.status.phase}", "Succeeded")
     assert status(machine, "survivor")["containerStatuses"][0]["containerID"] == before
     assert status(machine, "survivor")["containerStatuses"][0]["restartCount"] == 0
@@ -313,7 +302,7 @@ def test_what_a_killed_agent_did_not_see_is_swept(machine):
     wait(machine, "orphan", "{.status.phase}", "Running")
     uid = machine.get("pod", "orphan")["metadata"]["uid"]
     container = status(machine, "orphan")["containerStatuses"][0]["containerID"].split("//")[1]
-    pid = agent(machine)
+    pid = machine.process("node")
     os.kill(pid, signal.SIGSTOP)        # it does not see what follows
     machine.kubectl("delete", "pod", "orphan", "--force", "--grace-period=0")
     os.kill(pid, signal.SIGKILL)
@@ -334,7 +323,7 @@ def test_no_volume_is_deleted_under_a_container(machine):
     container = status(machine, "tearing")["containerStatuses"][0]["containerID"].split("//")[1]
     pid = int((machine.data / "node/containers" / container / "pid").read_text())
     image = machine.data / "node/volumes" / machine.get("pvc", "torn")["spec"]["volumeName"] / "image"
-    asleep = agent(machine)
+    asleep = machine.process("node")
     os.kill(asleep, signal.SIGSTOP)
     machine.kubectl("delete", "pod", "tearing", "--force", "--grace-period=0")
     machine.kubectl("delete", "pvc", "torn")

@@ -20,27 +20,13 @@ def image(machine):
     machine.coracle("image", "import", machine.dir / "busybox.tar")
 
 
-def process(machine, command):
-    """The process of this cluster that runs that command."""
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"coracle", command.encode()] and any(str(machine.data).encode() in w for w in words):
-            found.append(path.parent)
-    assert len(found) == 1, found
-    return found[0]
-
-
 def status(path):
     return {k: v.strip() for k, v in (line.split(":", 1) for line in (path / "status").read_text().splitlines())}
 
 
 @pytest.mark.parametrize("command", ["server", "dns"])
 def test_no_thread_has_any_right(machine, command):
-    proc = process(machine, command)
+    proc = pathlib.Path(f"/proc/{machine.process(command)}")
     threads = list((proc / "task").iterdir())
     assert threads
     for thread in threads:
@@ -55,7 +41,7 @@ def test_no_thread_has_any_right(machine, command):
 
 @pytest.mark.parametrize("command", ["server", "dns"])
 def test_its_own_user_cannot_look_into_it(machine, command):
-    proc = process(machine, command)
+    proc = pathlib.Path(f"/proc/{machine.process(command)}")
     for name in ("mem", "environ", "maps", "fd/0"):
         out = subprocess.run(["head", "-c1", str(proc / name)], user=UID, group=UID, extra_groups=[],
                              capture_output=True, text=True, check=False)
@@ -63,7 +49,7 @@ def test_its_own_user_cannot_look_into_it(machine, command):
 
 
 def test_agent_holds_a_part_of_root(machine):
-    s = status(process(machine, "node"))
+    s = status(pathlib.Path(f"/proc/{machine.process('node')}"))
     effective, bounding = int(s["CapEff"], 16), int(s["CapBnd"], 16)
     assert s["CapPrm"] == s["CapEff"] and int(s["CapInh"], 16) == int(s["CapAmb"], 16) == 0
     assert effective & bounding == effective
@@ -92,5 +78,5 @@ def test_containers_get_what_they_ask_for(machine):
     assert said["cap-default"] == (DEFAULT, True)
     assert said["cap-none"] == (0, True)
     assert said["cap-some"] == (DEFAULT | 1 << SYS_TIME | 1 << IPC_LOCK | 1 << SYS_MODULE, True)
-    everything = int(status(process(machine, "node"))["CapBnd"], 16)
+    everything = int(status(pathlib.Path(f"/proc/{machine.process('node')}"))["CapBnd"], 16)
     assert said["cap-privileged"] == (everything, False)

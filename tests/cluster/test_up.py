@@ -24,18 +24,6 @@ def fresh():
         m.close()
 
 
-def process(machine, role):
-    """The pid of the server or the node agent of this cluster."""
-    for proc in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = proc.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if len(words) > 3 and words[1] == role.encode() and f"{machine.data}/".encode() in b" ".join(words):
-            return int(proc.parent.name)
-    return 0
-
-
 def test_up_serves_and_may_be_said_again(machine):
     assert "kube-system" in machine.kubectl("get", "ns")
     before = pathlib.Path(f"/run/coracle/{machine.name}/pid").read_text()
@@ -90,16 +78,16 @@ def test_a_node_that_cannot_start_is_said_at_once(fresh):
         other.stdin.close()
     assert f"did not start; see {fresh.data}/log: node: 0.0.0.0 port 10250: listen: address already in use" in out
     fresh.coracle("status", code=1)
-    assert process(fresh, "server") == process(fresh, "node") == 0
+    assert fresh.process("server") is None and fresh.process("node") is None
     assert "is up" in fresh.coracle("up")
 
 
 def test_down_keeps_what_up_finds_again(fresh):
     fresh.coracle("up")
-    assert os.stat(f"/proc/{process(fresh, 'server')}").st_uid != 0
+    assert os.stat(f"/proc/{fresh.process('server')}").st_uid != 0
     fresh.kubectl("create", "configmap", "kept")
     fresh.coracle("down")
-    assert process(fresh, "server") == process(fresh, "node") == 0
+    assert fresh.process("server") is None and fresh.process("node") is None
     assert not pathlib.Path("/run/coracle", fresh.name).exists()
     assert "does not run" in fresh.coracle("status", code=1)
     fresh.coracle("up")
@@ -109,10 +97,10 @@ def test_down_keeps_what_up_finds_again(fresh):
 
 def test_a_killed_server_comes_back_with_everything(machine):
     machine.kubectl("create", "configmap", "survivor")
-    first = process(machine, "server")
+    first = machine.process("server")
     os.kill(first, signal.SIGKILL)
     machine.wait_for("the API answers", lambda: "survivor" in machine.kubectl("get", "configmap", "-o", "name", code=None))
-    assert process(machine, "server") not in (0, first)
+    assert machine.process("server") not in (None, first)
 
 
 def test_the_node_tells_what_happened_to_it(fresh):

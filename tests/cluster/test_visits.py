@@ -142,18 +142,6 @@ def test_an_exit_code_is_passed_on(visits):
     visits.kubectl("exec", "pod/app-python-0", "--", "sh", "-c", "exit 7", code=7)
 
 
-def process(machine, command):
-    """The pid of one of the cluster's processes."""
-    for proc in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = proc.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"coracle", command.encode()] and str(machine.data).encode() in b" ".join(words):
-            return int(proc.parent.name)
-    return None
-
-
 def containers(machine):
     return {s["containerID"]: s["restartCount"] for p in machine.get("pods")["items"]
             for s in p["status"]["containerStatuses"]}
@@ -162,9 +150,9 @@ def containers(machine):
 @pytest.mark.parametrize("command", ["server", "node", "dns"])
 def test_kill_9_stops_no_container_and_starts_none_twice(visits, command):
     before = containers(visits)
-    pid = process(visits, command)
+    pid = visits.process(command)
     os.kill(pid, signal.SIGKILL)
-    visits.wait_for(f"a new {command}", lambda: process(visits, command) not in (None, pid))
+    visits.wait_for(f"a new {command}", lambda: visits.process(command) not in (None, pid))
     visits.coracle("up")
     visits.wait_for("the API", lambda: "app-python-0" in visits.kubectl("get", "pods", code=None))
     assert visit(visits, "app-python-1", 8000)

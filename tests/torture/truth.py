@@ -45,7 +45,8 @@ def parts(machine):
     while todo:
         for pid in children(todo.pop()):
             argv = command(pid)
-            if len(argv) > 1 and argv[1] in (b"server", b"node", b"dns"):
+            # A fork that is about to become another program still has its parent's command line.
+            if len(argv) > 1 and argv[1] in (b"server", b"node", b"dns") and argv[1].decode() not in found:
                 found[argv[1].decode()] = pid
                 todo.append(pid)
     return found
