@@ -169,6 +169,8 @@ static int check_path(struct cor_str path, struct cor_err *err) {
 	return cor_fail(err, COR_E_INVALID, BAD);
 }
 
+enum { NAME_MAX_LENGTH = 255 };     /* as it is written in full, so that what is written in full is taken as well */
+
 int cor_image_ref_parse(struct cor_str text, struct cor_image_ref *ret, struct cor_err *err) {
 	struct cor_image_ref out = { 0 };
 	struct cor_str name = text, domain = COR_STR("docker.io"), path;
@@ -196,13 +198,12 @@ int cor_image_ref_parse(struct cor_str text, struct cor_image_ref *ret, struct c
 	r = check_path(path, err);
 	if (r < 0)
 		return r;
-	if (domain.n + path.n + sizeof("library/") > 255)
+	const char *library = cor_str_eq_c(domain, "docker.io") && cor_str_chr(path, '/') == path.n ? "library/" : "";
+	if (domain.n + strlen("/") + strlen(library) + path.n > NAME_MAX_LENGTH)
 		return cor_fail(err, COR_E_INVALID,
 			"repository name must not be more than 255 characters");
 	put(out.domain, sizeof(out.domain), domain);
-	(void)snprintf(out.path, sizeof(out.path), "%s%.*s",
-		cor_str_eq_c(domain, "docker.io") && cor_str_chr(path, '/') == path.n ?
-			"library/" : "", COR_STR_ARG(path));
+	(void)snprintf(out.path, sizeof(out.path), "%s%.*s", library, COR_STR_ARG(path));
 	(void)snprintf(out.text, sizeof(out.text), "%s/%s%s%s%s%s", out.domain, out.path,
 		out.tag[0] ? ":" : "", out.tag, out.digest[0] ? "@" : "", out.digest);
 	*ret = out;
