@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the fuzz targets of a build with libFuzzer, as many at once as there are processors.
 
-    tests/fuzz/run.py [--seconds N] [--build DIR] [TARGET]...
+    tests/fuzz/run.py [--seconds N] [--seed N] [--build DIR] [TARGET]...
 
-All targets without a name; --seconds 0 goes on until it is interrupted. What is learned stays in
+All targets without a name; --seconds 0 goes on until it is interrupted; another --seed (0: any) tries other inputs. What is learned stays in
 DIR/fuzz/corpus/TARGET, what is found in DIR/fuzz/found/TARGET: copy that into
 tests/fuzz/seeds/TARGET, where every build will try it from then on. Needs root, since some targets
 work in namespaces of their own.
@@ -27,13 +27,13 @@ def targets():
     return sorted(p.name for p in SEEDS.iterdir() if p.is_dir())
 
 
-def fuzz(build, target, seconds):
+def fuzz(build, target, seconds, seed):
     """(name, "" or what went wrong)"""
     corpus, found = (build / "fuzz" / kind / target for kind in ("corpus", "found"))
     corpus.mkdir(parents=True, exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
     log = build / f"fuzz/{target}.log"
-    argv = [build / f"tests/fuzz/fuzz_{target}", f"-max_total_time={seconds}",
+    argv = [build / f"tests/fuzz/fuzz_{target}", f"-max_total_time={seconds}", f"-seed={seed}",
             f"-timeout={INPUT_SECONDS}", f"-rss_limit_mb={MEMORY_MB}", f"-max_len={INPUT_BYTES}",
             f"-artifact_prefix={found}/", "-print_final_stats=1", corpus, SEEDS / target,
             build / "tests/fuzz/made" / target]
@@ -54,12 +54,12 @@ def fuzz(build, target, seconds):
                     f"Again: {argv[0]} FILE. Fix it and keep the input in tests/fuzz/seeds/{target}/.")
 
 
-def run_all(build, seconds, names=(), done=lambda target, problem: None):
+def run_all(build, seconds, seed=0, names=(), done=lambda target, problem: None):
     """Calls done for each target as it ends."""
     lock = threading.Lock()
 
     def one(target):
-        result = fuzz(build, target, seconds)
+        result = fuzz(build, target, seconds, seed)
         with lock:
             done(*result)
 
@@ -71,6 +71,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("target", nargs="*")
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--build", type=Path, default=ROOT / "build-asan")
     options = parser.parse_args()
     unknown = set(options.target) - set(targets())
@@ -83,7 +84,7 @@ def main():
         if problem:
             failed.append(target)
 
-    run_all(options.build.resolve(), options.seconds, options.target, done)
+    run_all(options.build.resolve(), options.seconds, options.seed, options.target, done)
     return 1 if failed else 0
 
 
