@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,29 @@ void fuzz_isolate(void) {
 	close(fd);
 }
 
+/* Goes on when libFuzzer's clock interrupts it, and when all ports are still those of connections that have ended. */
+static int join(int fd, const struct sockaddr *to, socklen_t n) {
+	int e = 0;
+	socklen_t size = sizeof(e);
+
+	for (int tries = 0; connect(fd, to, n) < 0; tries++) {
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+		if (errno == EISCONN)
+			return 0;
+		if (errno == EINTR || errno == EALREADY || errno == EINPROGRESS) {
+			(void)poll(&p, 1, 1000);
+			if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0 || e)
+				return -e;
+		} else if (errno != EADDRNOTAVAIL || tries > 500) {
+			return -errno;
+		} else {
+			(void)poll(NULL, 0, 10);
+		}
+	}
+	return 0;
+}
+
 static int dial(const struct fuzz_lab *lab) {
 	struct sockaddr_in in = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
@@ -35,11 +59,13 @@ static int dial(const struct fuzz_lab *lab) {
 
 	cor_assert(fd >= 0);
 	if (lab->port) {
-		r = connect(fd, (struct sockaddr *)&in, sizeof(in));
+		r = join(fd, (struct sockaddr *)&in, sizeof(in));
 	} else {
 		cor_assert(getsockname(lab->listener, (struct sockaddr *)&un, &n) == 0);
-		r = connect(fd, (struct sockaddr *)&un, n);
+		r = join(fd, (struct sockaddr *)&un, n);
 	}
+	if (r < 0)
+		(void)fprintf(stderr, "fuzz lab: connect: %s\n", strerror(-r));
 	cor_assert(r == 0);
 	return fd;
 }
