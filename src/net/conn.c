@@ -13,7 +13,6 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 
 #include "net/net_priv.h"
@@ -762,65 +761,11 @@ bool cor_conn_is_h2(const struct cor_conn *c) {
 
 /* ---- who the peer is ---- */
 
-static char *entry_text(X509_NAME *name, int i) {
-	unsigned char *utf8 = NULL;
-	char *text;
-	int n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
-
-	if (n < 0 || memchr(utf8, 0, (size_t)n)) {
-		OPENSSL_free(utf8);
-		return NULL;
-	}
-	text = cor_str_dup_c((struct cor_str){ (char *)utf8, (size_t)n });
-	OPENSSL_free(utf8);
-	return text;
-}
-
-static void read_subject(struct cor_conn *c, X509_NAME *name) {
-	struct cor_buf texts = COR_BUF_INIT;
-	size_t n = 0, max = (size_t)X509_NAME_entry_count(name), at = 0;
-	size_t *lens = cor_calloc(max + 1, sizeof(*lens));
-	int i = -1;
-
-	c->orgs = cor_calloc(max + 1, sizeof(*c->orgs));
-	/* The texts move while the buffer grows, so pointers are made at the end: cn first. */
-	i = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-	if (i >= 0) {
-		_cleanup_free_ char *t = entry_text(name, i);
-
-		cor_buf_c(&texts, t ? t : "");
-	}
-	lens[0] = texts.n;
-	for (i = -1; (i = X509_NAME_get_index_by_NID(name, NID_organizationName, i)) >= 0;) {
-		_cleanup_free_ char *t = entry_text(name, i);
-
-		if (!t)
-			continue;
-		cor_buf_c(&texts, t);
-		n++;
-		lens[n] = strlen(t);
-	}
-	c->names = texts.p;
-	if (lens[0])
-		c->peer.cn = (struct cor_str){ c->names, lens[0] };
-	at = lens[0];
-	for (size_t k = 0; k < n; k++) {
-		c->orgs[k] = (struct cor_str){ c->names + at, lens[k + 1] };
-		at += lens[k + 1];
-	}
-	c->peer.orgs = c->orgs;
-	c->peer.n_orgs = n;
-	free(lens);
-}
-
 const struct cor_peer *cor_conn_peer(struct cor_conn *c) {
 	if (c->peer.address.p)
 		return &c->peer;
+	if (c->ssl)
+		cor_tls_peer(c->ssl, &c->peer, &c->orgs, &c->names);
 	c->peer.address = cor_str_c(c->address);
-	X509 *cert = c->ssl ? SSL_get0_peer_certificate(c->ssl) : NULL;
-	if (cert && SSL_get_verify_result(c->ssl) == X509_V_OK)
-		read_subject(c, X509_get_subject_name(cert));
-	else
-		c->peer.stranger = cert != NULL;
 	return &c->peer;
 }

@@ -151,5 +151,7 @@ void cor_conn_set_ref(struct cor_conn *c, bool ref);
 
 SSL *cor_tls_session(struct cor_tls *t, bool verify, struct cor_err *err);
 bool cor_tls_is_server(const struct cor_tls *t);
+/* Who the peer's certificate says it is; when there is none, nobody. What ret points to is the caller's to free. */
+void cor_tls_peer(SSL *ssl, struct cor_peer *ret, struct cor_str **ret_orgs, char **ret_names);
 /* "what: reason" from OpenSSL's error queue, which is emptied. */
 [[nodiscard]] int cor_tls_fail(struct cor_err *err, int code, const char *what);

@@ -203,3 +203,65 @@ SSL *cor_tls_session(struct cor_tls *t, bool verify, struct cor_err *err) {
 bool cor_tls_is_server(const struct cor_tls *t) {
 	return t->server;
 }
+
+/* ---- who the peer is ---- */
+
+static char *entry_text(X509_NAME *name, int i) {
+	unsigned char *utf8 = NULL;
+	char *text;
+	int n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
+
+	if (n < 0 || memchr(utf8, 0, (size_t)n)) {
+		OPENSSL_free(utf8);
+		return NULL;
+	}
+	text = cor_str_dup_c((struct cor_str){ (char *)utf8, (size_t)n });
+	OPENSSL_free(utf8);
+	return text;
+}
+
+static void read_subject(X509_NAME *name, struct cor_peer *ret, struct cor_str **ret_orgs, char **ret_names) {
+	struct cor_buf texts = COR_BUF_INIT;
+	size_t n = 0, max = (size_t)X509_NAME_entry_count(name), at = 0;
+	size_t *lens = cor_calloc(max + 1, sizeof(*lens));
+	int i = -1;
+
+	struct cor_str *orgs = *ret_orgs = cor_calloc(max + 1, sizeof(*orgs));
+	/* The texts move while the buffer grows, so pointers are made at the end: cn first. */
+	i = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+	if (i >= 0) {
+		_cleanup_free_ char *t = entry_text(name, i);
+
+		cor_buf_c(&texts, t ? t : "");
+	}
+	lens[0] = texts.n;
+	for (i = -1; (i = X509_NAME_get_index_by_NID(name, NID_organizationName, i)) >= 0;) {
+		_cleanup_free_ char *t = entry_text(name, i);
+
+		if (!t)
+			continue;
+		cor_buf_c(&texts, t);
+		n++;
+		lens[n] = strlen(t);
+	}
+	*ret_names = texts.p;
+	if (lens[0])
+		ret->cn = (struct cor_str){ texts.p, lens[0] };
+	at = lens[0];
+	for (size_t k = 0; k < n; k++) {
+		orgs[k] = (struct cor_str){ texts.p + at, lens[k + 1] };
+		at += lens[k + 1];
+	}
+	ret->orgs = orgs;
+	ret->n_orgs = n;
+	free(lens);
+}
+
+void cor_tls_peer(SSL *ssl, struct cor_peer *ret, struct cor_str **ret_orgs, char **ret_names) {
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+
+	if (cert && SSL_get_verify_result(ssl) == X509_V_OK)
+		read_subject(X509_get_subject_name(cert), ret, ret_orgs, ret_names);
+	else
+		ret->stranger = cert != NULL;
+}
