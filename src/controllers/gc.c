@@ -12,13 +12,6 @@ static const struct cor_str ORPHAN = COR_STR_INIT("orphan");
 
 /* ---- reading ---- */
 
-static bool has(const struct meta_v1_ObjectMeta *m, struct cor_str finalizer) {
-	for (size_t i = 0; i < m->finalizers.n; i++)
-		if (cor_str_eq(m->finalizers.p[i], finalizer))
-			return true;
-	return false;
-}
-
 static const struct meta_v1_ObjectMeta *meta_of(struct cor_plan *p, struct cor_obj *o) {
 	const void *typed = cor_plan_get(p, (enum cor_res)o->res, o->ns, o->name);
 	return typed ? cor_meta_const(cor_resources[o->res].type, typed) : NULL;
@@ -44,7 +37,7 @@ static enum owner_state state_of(struct cor_plan *p, const struct cor_obj *depen
 	if (o->ns.n > 0 && !cor_str_eq(o->ns, dependent->ns))
 		return dependent->ns.n > 0 ? OWNER_ABSENT : OWNER_UNKNOWN;
 	const struct meta_v1_ObjectMeta *m = meta_of(p, o);
-	if (m && cor_deleting(m) && has(m, FOREGROUND))
+	if (m && cor_deleting(m) && cor_has_finalizer(m, FOREGROUND))
 		return OWNER_WAITING;
 	return OWNER_SOLID;
 }
@@ -83,8 +76,8 @@ static void keep_refs(struct cor_plan *p, struct cor_obj *o, const struct meta_v
 static void collect(struct cor_plan *p, struct cor_obj *o, const struct meta_v1_ObjectMeta *m, bool foreground) {
 	struct cor_action *a = cor_plan_delete(p, 0, (enum cor_res)o->res, m->namespace, m->name, m->uid);
 	a->expect_rv = m->resourceVersion;
-	a->propagation = has(m, ORPHAN) ? COR_PROPAGATION_ORPHAN
-		: foreground || has(m, FOREGROUND) ? COR_PROPAGATION_FOREGROUND : COR_PROPAGATION_BACKGROUND;
+	a->propagation = cor_has_finalizer(m, ORPHAN) ? COR_PROPAGATION_ORPHAN
+		: foreground || cor_has_finalizer(m, FOREGROUND) ? COR_PROPAGATION_FOREGROUND : COR_PROPAGATION_BACKGROUND;
 }
 
 /* ---- the cases ---- */
@@ -162,9 +155,9 @@ static int plan(struct cor_plan *p, struct cor_str none, struct cor_str uid, str
 	const struct meta_v1_ObjectMeta *m = o ? meta_of(p, o) : NULL;
 	if (!m)
 		return 0;
-	if (cor_deleting(m) && has(m, ORPHAN)) {
+	if (cor_deleting(m) && cor_has_finalizer(m, ORPHAN)) {
 		orphan(p, o, m);
-	} else if (cor_deleting(m) && has(m, FOREGROUND)) {
+	} else if (cor_deleting(m) && cor_has_finalizer(m, FOREGROUND)) {
 		if (dependents(p, uid).blocking == 0)
 			remove_finalizer(p, o, m, FOREGROUND);
 	} else if (!cor_deleting(m)) {

@@ -161,6 +161,13 @@ struct core_v1_Pod *cor_pod_from_template(struct cor_plan *p, const struct core_
 	return pod;
 }
 
+bool cor_has_finalizer(const struct meta_v1_ObjectMeta *m, struct cor_str finalizer) {
+	for (size_t i = 0; i < m->finalizers.n; i++)
+		if (cor_str_eq(m->finalizers.p[i], finalizer))
+			return true;
+	return false;
+}
+
 void cor_drop_finalizer(struct cor_plan *p, int stage, enum cor_res res, const struct meta_v1_ObjectMeta *m,
 	struct cor_str finalizer) {
 	_cleanup_buf_ struct cor_buf b = COR_BUF_INIT;

@@ -45,6 +45,7 @@ void cor_add_controller_ref(struct cor_arena *a, struct meta_v1_ObjectMeta *m, e
 struct core_v1_Pod *cor_pod_from_template(struct cor_plan *p, const struct core_v1_PodTemplateSpec *t,
 	enum cor_res owner_res, const struct meta_v1_ObjectMeta *owner);
 
+bool cor_has_finalizer(const struct meta_v1_ObjectMeta *m, struct cor_str finalizer);
 /* Takes it off, if nobody has changed the object since. */
 void cor_drop_finalizer(struct cor_plan *p, int stage, enum cor_res res, const struct meta_v1_ObjectMeta *m,
 	struct cor_str finalizer);

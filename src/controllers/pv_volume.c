@@ -9,13 +9,6 @@
 static const struct cor_str PV_PROTECTION = COR_STR_INIT("kubernetes.io/pv-protection");
 static const struct cor_str PVC_PROTECTION = COR_STR_INIT("kubernetes.io/pvc-protection");
 
-static bool has_finalizer(const struct meta_v1_ObjectMeta *m, struct cor_str f) {
-	for (size_t i = 0; i < m->finalizers.n; i++)
-		if (cor_str_eq(m->finalizers.p[i], f))
-			return true;
-	return false;
-}
-
 static void set_phase(struct cor_plan *p, const struct core_v1_PersistentVolume *pv, const char *phase) {
 	if (cor_str_eq_c(pv->status.phase, phase))
 		return;
@@ -70,9 +63,9 @@ static const struct core_v1_PersistentVolumeClaim *claim_of(struct cor_plan *p, 
 
 static void plan_deleting(struct cor_plan *p, const struct core_v1_PersistentVolume *pv) {
 	bool in_use = pv->spec.claimRef && claim_of(p, pv);
-	if (!in_use && has_finalizer(&pv->metadata, PV_PROTECTION))
+	if (!in_use && cor_has_finalizer(&pv->metadata, PV_PROTECTION))
 		cor_drop_finalizer(p, 0, COR_RES_PERSISTENTVOLUMES, &pv->metadata, PV_PROTECTION);
-	else if (!in_use && is_local(pv) && has_finalizer(&pv->metadata, COR_STR(COR_LOCAL_FINALIZER)) &&
+	else if (!in_use && is_local(pv) && cor_has_finalizer(&pv->metadata, COR_STR(COR_LOCAL_FINALIZER)) &&
 		 !node_exists(p, pinned_node(pv)))
 		/* The node went, and the data with it. */
 		cor_drop_finalizer(p, 0, COR_RES_PERSISTENTVOLUMES, &pv->metadata, COR_STR(COR_LOCAL_FINALIZER));
@@ -138,7 +131,7 @@ static bool keeps(const struct core_v1_Pod *pod, const struct core_v1_Persistent
 
 static int plan_protection(struct cor_plan *p, struct cor_str ns, struct cor_str name, struct cor_err *err) {
 	const struct core_v1_PersistentVolumeClaim *c = cor_plan_get(p, COR_RES_PERSISTENTVOLUMECLAIMS, ns, name);
-	if (!c || !cor_deleting(&c->metadata) || !has_finalizer(&c->metadata, PVC_PROTECTION))
+	if (!c || !cor_deleting(&c->metadata) || !cor_has_finalizer(&c->metadata, PVC_PROTECTION))
 		return 0;
 	struct cor_objects pods = cor_plan_list(p, COR_RES_PODS, ns);
 	for (size_t i = 0; i < pods.n; i++) {
