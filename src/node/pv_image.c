@@ -173,6 +173,11 @@ static int make_dirs(const char *dir, const char *target, struct cor_err *err) {
 	return r < 0 ? r : cor_mkdir_all(target, 0755, err);
 }
 
+static int make_and_grow(const char *dir, uint64_t size, struct cor_err *err) {
+	int r = make_image(dir, size, err);
+	return r < 0 ? r : grow_offline(dir, size, err);
+}
+
 int pv_image_make(const char *dir, uint64_t size, struct cor_err *err) {
 	_cleanup_free_ char *target = cor_asprintf("%s/mount", dir);
 	_cleanup_free_ char *image = cor_asprintf("%s/image", dir);
@@ -184,8 +189,7 @@ int pv_image_make(const char *dir, uint64_t size, struct cor_err *err) {
 	/* Neither looked at nor grown from outside: that would destroy it. */
 	if (used >= 0)
 		return cor_fail(err, -EBUSY, "%s is still in use by its last mount", image);
-	r = make_image(dir, size, err);
-	return r < 0 ? r : grow_offline(dir, size, err);
+	return make_and_grow(dir, size, err);
 }
 
 /* Nothing has been in it but what mkfs makes for itself. */
@@ -212,7 +216,7 @@ int pv_image_mount(const char *dir, uint64_t size, struct cor_err *err) {
 	/* Two devices on one image would destroy it; a second mount of the same one is the same file system. */
 	_cleanup_close_ int fd = open_attached(image, device);
 	if (fd < 0) {
-		r = pv_image_make(dir, size, err);
+		r = make_and_grow(dir, size, err);
 		fd = r < 0 ? r : attach(image, device, err);
 	}
 	if (fd < 0)
