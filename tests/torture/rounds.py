@@ -316,3 +316,19 @@ def in_machine(torture, fn):
     if result[0][1]:
         raise result[0][1]
     return result[0][0]
+
+
+def fixture(kind, seed):
+    """For pytest: one such torture for all tests of a module, which says what it has seen, and leaves nothing."""
+    import pytest       # tests/torture/run does without
+
+    @pytest.fixture(scope="module")
+    def make():
+        t = kind(seed)
+        try:
+            in_machine(t, t.start)
+            yield t
+            print(t.figures())
+        finally:
+            t.close()
+    return make

@@ -14,7 +14,7 @@ import truth
 from client import Client, Identity, Refused, resolve
 from load import NS, PODS, until
 from machine import ADDRESS, IMAGE
-from rounds import Torture, in_machine
+from rounds import Torture, fixture, in_machine
 
 SEED = 20261130
 HOUR, DAY = 3600, 86400
@@ -56,14 +56,7 @@ class Clocked(Torture):
         assert not [e for e in events if e["reason"] == "NodeNotReady"], "the node was called not ready"
 
 
-@pytest.fixture(scope="module")
-def clocked():
-    t = Clocked(SEED)
-    try:
-        in_machine(t, t.start)
-        yield t
-    finally:
-        t.close()
+clocked = fixture(Clocked, SEED)
 
 
 def restarts(t):

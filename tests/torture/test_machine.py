@@ -17,7 +17,7 @@ import truth
 from client import Client, Refused, resolve
 from load import MAPS, NS, PODS, until
 from machine import ADDRESS, IMAGE, control_groups
-from rounds import Torture, in_machine
+from rounds import Torture, fixture, in_machine
 
 SEED, DESCRIPTORS = 20261129, 96
 CLAIMS = f"/api/v1/namespaces/{NS}/persistentvolumeclaims"
@@ -93,21 +93,9 @@ class Scarce(Torture):
         super().start()
 
 
-def fixture(kind):
-    @pytest.fixture(scope="module")
-    def make():
-        t = kind(SEED)
-        try:
-            in_machine(t, t.start)
-            yield t
-        finally:
-            t.close()
-    return make
-
-
-disks = fixture(OnDisks)
-plain = fixture(Torture)
-scarce = fixture(Scarce)
+disks = fixture(OnDisks, SEED)
+plain = fixture(Torture, SEED)
+scarce = fixture(Scarce, SEED)
 
 
 def done(t):

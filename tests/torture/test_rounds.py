@@ -2,20 +2,12 @@
 """A hundred rounds of crash torture, ten to a case, on one cluster; then what is left of its pods while it
 runs, and of itself when it is down. The seed is the same each time; tests/torture/run takes others."""
 import pytest
-from rounds import Torture, in_machine
+from rounds import Torture, fixture, in_machine
 
 SEED, BLOCKS, ROUNDS = 20261128, 10, 10
 
 
-@pytest.fixture(scope="module")
-def torture():
-    t = Torture(SEED)
-    try:
-        in_machine(t, t.start)
-        yield t
-        print(t.figures())
-    finally:
-        t.close()
+torture = fixture(Torture, SEED)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
