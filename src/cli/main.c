@@ -28,6 +28,10 @@ static int usage(FILE *to, int code) {
 }
 
 int cor_cmd_version(int argc, char **argv) {
+	if (argc > 1) {
+		(void)fprintf(stderr, "coracle version: unexpected argument\n");
+		return 2;
+	}
 	(void)printf("coracle %s (Kubernetes v1.36)\n", COR_VERSION);
 	return 0;
 }

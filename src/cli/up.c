@@ -439,6 +439,10 @@ static int run(struct up *u, struct cor_err *err) {
 		return r;
 	pid_t running = cor_cluster_pid(&u->cluster);
 	if (running > 0 && ask_supervisor(running)) {
+		_cleanup_free_ char *config = cor_asprintf("%s/server/pki/admin.kubeconfig", u->cluster.data_dir);
+		if (access(config, F_OK) < 0)
+			return cor_fail(err, COR_E_EXISTS, "cluster %s runs, with another --data-dir than %s", u->cluster.name,
+				u->cluster.data_dir);
 		r = wait_node(u, -1, err);
 		/* One that was dying when it was asked has left its children's last words: begin anew. */
 		if (cor_cluster_pid(&u->cluster) == running)
@@ -461,8 +465,9 @@ static int run(struct up *u, struct cor_err *err) {
 }
 
 int cor_cmd_up(int argc, char **argv) {
+	static const char resolv_conf[] = "/etc/resolv.conf";
 	struct up u = {
-		.name = "default", .listen = "0.0.0.0:6443", .resolv_conf = "/etc/resolv.conf", .front_fd = -1, .server_fd = -1,
+		.name = "default", .listen = "0.0.0.0:6443", .resolv_conf = resolv_conf, .front_fd = -1, .server_fd = -1,
 		.go_fd = -1,
 	};
 	const struct cor_option opts[] = {
@@ -479,6 +484,11 @@ int cor_cmd_up(int argc, char **argv) {
 	if (u.resolv_conf[0] != '/') {
 		(void)fprintf(stderr, "coracle up: --resolv-conf %s: want an absolute path\n", u.resolv_conf);
 		return 2;
+	}
+	/* Without the machine's own there is just nobody to ask; one that was named is meant. */
+	if (u.resolv_conf != resolv_conf && access(u.resolv_conf, R_OK) < 0) {
+		(void)fprintf(stderr, "coracle up: --resolv-conf %s: %s\n", u.resolv_conf, strerror(errno));
+		return 1;
 	}
 	if (geteuid() != 0) {
 		(void)fprintf(stderr, "coracle up: must be root; try sudo coracle up\n");

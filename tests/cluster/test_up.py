@@ -54,6 +54,15 @@ def test_wrong_words_are_told_apart(machine, args):
     assert out.startswith("coracle up: ")
 
 
+def test_what_cannot_be_meant_is_told(machine):
+    out = machine.run(CORACLE, "up", "--name", "none", "--resolv-conf", "/no-such-file", code=1)
+    assert out == "coracle up: --resolv-conf /no-such-file: No such file or directory\n"
+    other = machine.dir / "other"
+    out = machine.run(CORACLE, "up", "--name", machine.name, "--data-dir", other, code=1)
+    assert out == f"coracle up: cluster {machine.name} runs, with another --data-dir than {other}\n"
+    assert machine.run(CORACLE, "version", "stray", code=2) == "coracle version: unexpected argument\n"
+
+
 def test_wrong_words_about_images_are_told(machine):
     assert "want import FILE" in machine.coracle("image", "eat", code=2)
     assert "no-such-file" in machine.coracle("image", "import", "no-such-file", code=1)
